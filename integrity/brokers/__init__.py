@@ -1,0 +1,1 @@
+"""Real brokers: embedded processes, containers, and clusters that someone else runs."""

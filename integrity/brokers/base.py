@@ -1,0 +1,191 @@
+"""One interface for every broker, and the life cycle they share.
+
+A broker is created, started, and from then on stopped, killed, frozen and started again on the same data
+and the same address. Subclasses only say how their process or container is launched and signalled; when a
+broker counts as ready, stopped or dead is decided here, once for all of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from integrity.brokers import probe
+from integrity.waiting import WaitTimeout, wait_until
+
+#: Bounds in seconds, before timeout_factor. Generous: a wait ends as soon as its condition holds.
+READY_SECONDS = 60.0
+STOP_SECONDS = 60.0
+KILL_SECONDS = 20.0
+
+#: Lines of a broker's log that go into an error's text.
+TAIL_LINES = 15
+
+
+class BrokerFailed(Exception):
+    """A broker did not start, did not stop, or died on its own; the text ends with the tail of its log."""
+
+
+@dataclass(frozen=True)
+class BrokerConfig:
+    """What a broker is asked to be.
+
+    node: the KRaft node id, 1 and up. settings: server properties over the suite's own defaults
+    (``{"log.flush.interval.messages": "1"}``). label: the name used in sentences, logs and events.
+    """
+
+    node: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return f"broker {self.node}"
+
+
+#: Called with (subject, what, detail) at each change, to become a row of the history's ``events``.
+Listener = Callable[[str, str, str], None]
+
+
+def _ignore(subject: str, what: str, detail: str) -> None:
+    """The listener of a broker nobody listens to."""
+
+
+class Broker(ABC):
+    """A real Kafka broker under the suite's control.
+
+    ``listener`` may be replaced at any time; it hears 'started', 'ready', 'stopped', 'killed', 'frozen',
+    'thawed' after each has happened.
+    """
+
+    #: "embedded", "docker" or "external"
+    kind: str
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self.config = config
+        self.label = config.label
+        self.listener: Listener = _ignore
+        self._expected_alive = False
+
+    # -- what subclasses say ------------------------------------------------------------------------
+    @property
+    @abstractmethod
+    def bootstrap_servers(self) -> str:
+        """``host:port`` for clients; it stays the same over restarts."""
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Kafka's version or the image's name, for reports."""
+
+    @property
+    @abstractmethod
+    def started_at(self) -> float | None:
+        """When the running process was started (seconds since the epoch, by the system's account), or None."""
+
+    @property
+    @abstractmethod
+    def data_directory(self) -> Path | None:
+        """Where the topics' files can be reached from this machine, or None."""
+
+    @abstractmethod
+    def is_alive(self) -> bool:
+        """Whether its process runs (a frozen one does)."""
+
+    @abstractmethod
+    def log(self) -> str:
+        """All that the broker has logged since it was created, over every start."""
+
+    @abstractmethod
+    def _launch(self) -> None:
+        """Start the process or container on the existing data; return without waiting for readiness."""
+
+    @abstractmethod
+    def _terminate(self) -> None:
+        """Ask it to stop in order (SIGTERM); return without waiting."""
+
+    @abstractmethod
+    def _kill(self) -> None:
+        """End it without warning (SIGKILL); return without waiting."""
+
+    @abstractmethod
+    def _freeze(self) -> None:
+        """Stop it from being scheduled; its sockets stay open and silent."""
+
+    @abstractmethod
+    def _thaw(self) -> None:
+        """Let a frozen one run on."""
+
+    @abstractmethod
+    def _discard(self) -> None:
+        """Remove the process or container and its data. Called once, whatever state it is in."""
+
+    # -- what every broker does ---------------------------------------------------------------------
+    def start(self) -> None:
+        """Start it and wait until a fresh client gets metadata that names it.
+
+        Raises BrokerFailed, with the log's tail, when it dies on the way or is not ready within the bound.
+        """
+        self._expected_alive = True
+        self._launch()
+        self.listener(self.label, "started", "")
+        self._wait(
+            lambda: probe.answers(self.bootstrap_servers, self.config.node),
+            what=f"{self.label} to answer at {self.bootstrap_servers}",
+            seconds=READY_SECONDS,
+            check=self.check_alive,
+        )
+        self.listener(self.label, "ready", "")
+
+    def stop(self) -> None:
+        """Stop it in order and wait until its process is gone. Raises BrokerFailed when it will not."""
+        self._expected_alive = False
+        self._terminate()
+        self._wait_gone(STOP_SECONDS)
+        self.listener(self.label, "stopped", "")
+
+    def kill(self) -> None:
+        """End it without warning, as a crash would, and wait until its process is gone."""
+        self._expected_alive = False
+        self._kill()
+        self._wait_gone(KILL_SECONDS)
+        self.listener(self.label, "killed", "")
+
+    def freeze(self) -> None:
+        """Suspend it: connections stay open, nothing answers."""
+        self._freeze()
+        self.listener(self.label, "frozen", "")
+
+    def thaw(self) -> None:
+        """Let it run on after a freeze."""
+        self._thaw()
+        self.listener(self.label, "thawed", "")
+
+    def discard(self) -> None:
+        """Take it down and delete its data; safe in any state, and more than once."""
+        self._expected_alive = False
+        self._discard()
+
+    def refuses_connections(self) -> bool:
+        """True when its address refuses: nothing listens there any more."""
+        return probe.refuses(self.bootstrap_servers)
+
+    def check_alive(self) -> None:
+        """Raise BrokerFailed, with the log's tail, when it should be running and is not."""
+        if self._expected_alive and not self.is_alive():
+            raise BrokerFailed(f"{self.label} died on its own; the end of its log:\n{self.log_tail()}")
+
+    def log_tail(self, lines: int = TAIL_LINES) -> str:
+        """The last lines of its log, indented, for an error's text."""
+        tail = self.log().splitlines()[-lines:]
+        return "\n".join("    " + line for line in tail) or "    (the log is empty)"
+
+    def _wait(self, condition: Callable[[], bool], *, what: str, seconds: float, check=None) -> None:
+        try:
+            wait_until(condition, what=what, seconds=seconds, check=check)
+        except WaitTimeout as timeout:
+            raise BrokerFailed(f"{timeout}; the end of its log:\n{self.log_tail()}") from timeout
+
+    def _wait_gone(self, seconds: float) -> None:
+        self._wait(lambda: not self.is_alive(), what=f"{self.label} to end", seconds=seconds)

@@ -1,0 +1,85 @@
+"""What a person sees while the suite works: progress lines, in ASCII where the terminal knows no better.
+
+A line about a wait appears only once it has lasted two seconds; on a terminal it is replaced in place and
+wiped when the wait ends, elsewhere (CI) it is printed once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+#: A wait shorter than this is not worth a line (seconds).
+QUIET_SECONDS = 2.0
+
+_ASCII = {"✅": "[OK]", "🎉": "", "❌": "[FAILED]", "…": "...", "→": "->", "·": "-", "–": "-", "—": "-"}
+
+
+def terminal() -> TextIO:
+    """Where people look. behave swaps ``sys.stdout`` while it captures a step; this is the one beneath."""
+    return sys.__stdout__ if sys.__stdout__ is not None else sys.stdout
+
+
+def is_interactive() -> bool:
+    """True on a terminal that is not CI's: only there are lines rewritten in place."""
+    return terminal().isatty() and not os.environ.get("CI")
+
+
+def printable(text: str, encoding: str | None) -> str:
+    """``text`` as a terminal of that encoding can show it; ticks and dashes turn to ASCII where it cannot."""
+    try:
+        text.encode(encoding or "ascii")
+        return text
+    except (UnicodeEncodeError, LookupError):
+        for fancy, plain in _ASCII.items():
+            text = text.replace(fancy, plain)
+        return text.encode("ascii", "backslashreplace").decode("ascii").rstrip()
+
+
+_lock = threading.Lock()
+
+
+def say(text: str) -> None:
+    """Print one progress line at once, whatever behave captures."""
+    out = terminal()
+    with _lock:
+        out.write(printable(text, out.encoding) + "\n")
+        out.flush()
+
+
+def replace_line(text: str) -> None:
+    """On a terminal, show ``text`` in place of the current line (empty wipes it); elsewhere do nothing."""
+    if not is_interactive():
+        return
+    out = terminal()
+    with _lock:
+        out.write("\r\x1b[2K" + printable(text, out.encoding))
+        out.flush()
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[Callable[[float], None]]:
+    """Yield a function to call with the seconds waited so far; it shows a line once the wait is long."""
+    shown = False
+    last = -1
+
+    def tick(waited: float) -> None:
+        nonlocal shown, last
+        if waited < QUIET_SECONDS or int(waited) == last:
+            return
+        last = int(waited)
+        if is_interactive():
+            replace_line(f"  … waiting for {what} ({last} s)")
+        elif not shown:
+            say(f"  … waiting for {what}")
+        shown = True
+
+    try:
+        yield tick
+    finally:
+        if shown:
+            replace_line("")
