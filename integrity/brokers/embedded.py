@@ -1,0 +1,134 @@
+"""A real Kafka broker as a process of this machine: no container, nothing installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from integrity.brokers import jvm, kraft
+from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.distribution import Distribution
+from integrity.runs import Run
+
+
+class EmbeddedBroker(Broker):
+    """One combined KRaft node (broker and controller) listening on loopback.
+
+    Its folder below the run's holds ``data``, ``server.properties`` and ``server.log`` (every start appends).
+    """
+
+    kind = "embedded"
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        *,
+        distribution: Distribution,
+        run: Run,
+        extra_flags: list[str] | None = None,
+    ) -> None:
+        super().__init__(config)
+        self._distribution = distribution
+        self._run = run
+        self._extra_flags = extra_flags
+        self._port = run.lease_port()
+        self._controller_port = run.lease_port()
+        self._folder = run.directory / f"broker-{config.node}-{self._port}"
+        self._log_file = self._folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._discarded = False
+
+    # -- what it is ---------------------------------------------------------------------------------
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def version(self) -> str:
+        return f"Apache Kafka {self._distribution.version}"
+
+    @property
+    def data_directory(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def started_at(self) -> float | None:
+        if self._process is None or self._process.poll() is not None:
+            return None
+        return psutil.Process(self._process.pid).create_time()
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        if not self._log_file.exists():
+            return ""
+        return self._log_file.read_text(errors="replace")
+
+    @contextmanager
+    def files(self) -> Iterator[Path]:
+        """The data directory, for a fault that changes files while the broker is down."""
+        yield self.data_directory
+
+    # -- what happens to it -------------------------------------------------------------------------
+    def _launch(self) -> None:
+        if not self.data_directory.exists():
+            jvm.format_storage(self._distribution, self.data_directory, self.config.node)
+        (self._folder / "server.properties").write_text(kraft.properties(self._settings()))
+        flags = self._extra_flags if self._extra_flags is not None else jvm.start_flags(self._distribution)
+        words = jvm.command(
+            self._distribution, self._folder, "kafka.Kafka", str(self._folder / "server.properties"), flags=flags
+        )
+        with open(self._log_file, "ab") as log:
+            # A session of its own: Ctrl-C in the terminal reaches the suite, which then stops the broker.
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
+            )
+
+    def _terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def _thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self._process.pid, number)
+
+    def _discard(self) -> None:
+        if self._discarded:
+            return
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
+        self._run.release_port(self._port)
+        self._run.release_port(self._controller_port)
+        self._discarded = True
+
+    def _settings(self) -> dict[str, str]:
+        own = {
+            "process.roles": "broker,controller",
+            "node.id": str(self.config.node),
+            "controller.quorum.voters": f"{self.config.node}@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": str(self.data_directory),
+        }
+        return own | kraft.defaults() | dict(self.config.settings)

@@ -1,0 +1,168 @@
+"""How the suite runs Kafka's classes: flags, logging, and the two things prepared once per machine.
+
+Prepared once (in the cache, beside the version's lock): a formatted storage, because formatting costs a JVM,
+and an ahead-of-time cache, which more than halves a start. Both are optional: where the cache cannot be
+written, a broker formats for itself and starts more slowly.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+from integrity import cache, progress
+from integrity.brokers import kraft
+from integrity.brokers.distribution import Distribution
+from integrity.errors import Unavailable
+
+#: Chosen for quick starts of short-lived brokers on two cores.
+FLAGS = [
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xmx512m",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+]
+
+#: A cluster of one's own: any 16 bytes in URL-safe base64.
+CLUSTER_ID = "a2Fma2EtaW50ZWdyaXR5MA"
+
+LOG4J2 = """status=error
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=[%d] %p %m (%c)%n
+rootLogger.level=info
+rootLogger.appenderRef.out.ref=out
+"""
+RELOAD4J = """log4j.rootLogger=INFO, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+
+#: Seconds for a tool such as StorageTool, and for a whole training run.
+TOOL_SECONDS = 60
+
+
+def command(distribution: Distribution, folder: Path, main: str, *arguments: str, flags: list[str] | None = None):
+    """The command line that runs a class of Kafka's; its logging is set up in ``folder``."""
+    logging = folder / "log4j.properties"
+    uses_log4j2 = any("log4j-core" in jar.name for jar in distribution.jars)
+    logging.write_text(LOG4J2 if uses_log4j2 else RELOAD4J)
+    variable = "log4j2.configurationFile" if uses_log4j2 else "log4j.configuration"
+    return [
+        str(distribution.java),
+        *FLAGS,
+        *(flags or []),
+        f"-D{variable}={logging.as_uri()}",
+        "-cp",
+        distribution.class_path,
+        main,
+        *arguments,
+    ]
+
+
+def ahead_of_time_cache(distribution: Distribution) -> Path:
+    """Where the AOT cache for this very runtime, set of jars and set of flags is or would be."""
+    return distribution.home / f"{distribution.fingerprint}.aot"
+
+
+def start_flags(distribution: Distribution) -> list[str]:
+    """The flags that make use of the AOT cache, none where there is no cache."""
+    file = ahead_of_time_cache(distribution)
+    return [f"-XX:AOTCache={file}", "-Xlog:aot=off", "-Xlog:cds=off"] if file.exists() else []
+
+
+def format_storage(distribution: Distribution, folder: Path, node: int) -> None:
+    """Make ``folder`` the empty data directory of node ``node``.
+
+    A copy of the storage formatted once, under a directory id of its own; without that copy, StorageTool.
+    """
+    folder.mkdir(parents=True)
+    formatted = distribution.home / "formatted" / "bootstrap.checkpoint"
+    if not formatted.exists():
+        formatted = _run_storage_tool(distribution, folder.parent / "format") / "bootstrap.checkpoint"
+    shutil.copyfile(formatted, folder / "bootstrap.checkpoint")
+    directory_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    if directory_id.startswith("-"):  # Kafka's own ids never do
+        directory_id = "A" + directory_id[1:]
+    (folder / "meta.properties").write_text(
+        f"version=1\ncluster.id={CLUSTER_ID}\nnode.id={node}\ndirectory.id={directory_id}\n"
+    )
+
+
+def _run_storage_tool(distribution: Distribution, folder: Path) -> Path:
+    """Run StorageTool in ``folder`` and return the data directory it formatted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        # Nothing listens during formatting; the ports only have to parse.
+        "controller.quorum.voters": "1@127.0.0.1:1",
+        "listeners": "PLAINTEXT://127.0.0.1:2,CONTROLLER://127.0.0.1:1",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": str(folder / "data"),
+    }
+    (folder / "format.properties").write_text(kraft.properties(settings))
+    words = command(
+        distribution, folder, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
+        str(folder / "format.properties"),
+    )  # fmt: skip
+    done = subprocess.run(words, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)
+    if done.returncode:
+        raise Unavailable(f"Kafka's StorageTool failed: {' '.join((done.stdout + done.stderr).split())[-300:]}")
+    return folder / "data"
+
+
+def prepare(distribution: Distribution, run) -> None:
+    """Once per machine and version: format a storage, then start and stop a broker to record its AOT cache.
+
+    run: the integrity.runs.Run in whose folder the recording broker lives. Never in the way: where the cache
+    cannot be written or the recording fails, it says so in a line and brokers start without.
+    """
+    wanted = ahead_of_time_cache(distribution)
+    if wanted.exists() and (distribution.home / "formatted").exists():
+        return
+    try:
+        with cache.writing(distribution.home):
+            if not (distribution.home / "formatted").exists():
+                _keep_formatted(distribution)
+            if not wanted.exists():
+                progress.say(f"Preparing Kafka {distribution.version} for quick starts (once per machine)…")
+                _record(distribution, run, wanted)
+    except (Unavailable, OSError) as error:
+        progress.say(f"Quick starts are not available: {error}")
+
+
+def _keep_formatted(distribution: Distribution) -> None:
+    with tempfile.TemporaryDirectory(prefix="formatting-", dir=distribution.home) as staging:
+        data = _run_storage_tool(distribution, Path(staging))
+        os.replace(data, distribution.home / "formatted")
+
+
+def _record(distribution: Distribution, run, wanted: Path) -> None:
+    from integrity.brokers.base import BrokerConfig, BrokerFailed
+    from integrity.brokers.embedded import EmbeddedBroker
+
+    recorded = wanted.with_suffix(".recording")
+    broker = EmbeddedBroker(
+        BrokerConfig(node=1), distribution=distribution, run=run, extra_flags=[f"-XX:AOTCacheOutput={recorded}"]
+    )
+    try:
+        broker.start()
+        broker.stop()
+        os.replace(recorded, wanted)
+    except (BrokerFailed, FileNotFoundError) as error:
+        raise Unavailable(f"no AOT cache could be recorded ({' '.join(str(error).split())[:200]})") from error
+    finally:
+        broker.discard()
+        recorded.unlink(missing_ok=True)

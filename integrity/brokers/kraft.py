@@ -1,0 +1,51 @@
+"""The server properties every broker of the suite starts from, embedded or in a container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Chosen for quick life cycles, never for weaker promises: nothing here touches acks, fsync or replication.
+#: A killed broker's registration must expire before it can serve again, hence the short session; a new
+#: group's first member would otherwise be kept waiting for others.
+LIFE_CYCLE = {
+    "broker.session.timeout.ms": "1000",
+    "broker.heartbeat.interval.ms": "200",
+    "controller.quorum.election.timeout.ms": "300",
+    "controller.quorum.fetch.timeout.ms": "1000",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "500",
+    "offsets.topic.num.partitions": "3",
+    "transaction.state.log.num.partitions": "3",
+    "auto.create.topics.enable": "false",
+}
+
+
+def internal_topics(brokers: int) -> dict[str, str]:
+    """Replication of the internal topics for a cluster of ``brokers`` (1 or 3)."""
+    return {
+        "offsets.topic.replication.factor": str(brokers),
+        "transaction.state.log.replication.factor": str(brokers),
+        "transaction.state.log.min.isr": str(max(1, brokers - 1)),
+        "share.coordinator.state.topic.replication.factor": str(brokers),
+        "share.coordinator.state.topic.min.isr": str(max(1, brokers - 1)),
+    }
+
+
+def defaults(brokers: int = 1) -> dict[str, str]:
+    """All of the suite's own settings for one broker of a cluster of ``brokers``."""
+    return LIFE_CYCLE | internal_topics(brokers)
+
+
+def properties(settings: Mapping[str, str]) -> str:
+    """The text of a Java properties file; backslashes, line ends and non-ASCII letters are escaped."""
+    return "".join(f"{key}={_escape(value)}\n" for key, value in settings.items())
+
+
+def _escape(value: str) -> str:
+    text = value.replace("\\", "\\\\").replace("\n", "\\n")
+    return "".join(c if ord(c) < 128 else "".join(f"\\u{u:04x}" for u in _utf16(c)) for c in text)
+
+
+def _utf16(character: str) -> list[int]:
+    data = character.encode("utf-16-be")
+    return [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
