@@ -1,0 +1,127 @@
+"""Which broker a run uses, and why.
+
+``auto`` takes Docker where an engine answers and the image is there or can be pulled, and otherwise the
+embedded broker, which needs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from integrity import progress
+from integrity.brokers.base import Broker, BrokerConfig
+from integrity.errors import Unavailable
+from integrity.runs import Run
+from integrity.settings import Settings
+
+#: Where engines listen when nobody says otherwise (Docker, Docker Desktop, Colima, Podman's are set by variable).
+SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.docker/desktop/docker.sock")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """kind: "embedded", "docker" or "external"; reason: a sentence for the console and the report."""
+
+    kind: str
+    reason: str
+
+
+def choose(settings: Settings) -> Choice:
+    """Decide, pulling the image where that is what ``auto`` or ``docker`` needs.
+
+    Raises Unavailable, in one line, when what was asked for cannot be had.
+    """
+    if settings.broker == "embedded":
+        return Choice("embedded", f"Apache Kafka {settings.kafka} as a process of this machine, as asked")
+    if settings.broker == "external":
+        raise Unavailable("-D broker=external is not available in this version; use embedded or docker")
+    if settings.broker == "docker":
+        from integrity.brokers import docker
+
+        docker.engine()
+        docker.obtain_image(settings.image)
+        return Choice("docker", f"image {settings.image}, as asked")
+    return _automatic(settings)
+
+
+def _automatic(settings: Settings) -> Choice:
+    embedded = f"Apache Kafka {settings.kafka} as a process of this machine"
+    if not _engine_is_likely():
+        return Choice("embedded", f"{embedded}: no container engine here")
+    from integrity.brokers import docker
+
+    try:
+        docker.engine()
+    except Unavailable:
+        return Choice("embedded", f"{embedded}: no container engine answers")
+    try:
+        docker.obtain_image(settings.image)
+    except Unavailable:
+        return Choice("embedded", f"{embedded}: the image {settings.image} is not here and cannot be pulled")
+    return Choice("docker", f"image {settings.image}: a container engine answers and the image is here")
+
+
+def _engine_is_likely() -> bool:
+    """A look at the file system, so that an embedded run need not load an engine's client to learn there is none."""
+    if os.environ.get("DOCKER_HOST"):
+        return True
+    return any(Path(socket).expanduser().exists() for socket in SOCKETS)
+
+
+class Brokers:
+    """Makes the brokers of a run, and takes down every one it made."""
+
+    def __init__(self, settings: Settings, choice: Choice, run: Run) -> None:
+        self._settings = settings
+        self._choice = choice
+        self._run = run
+        self._made: list[Broker] = []
+        self._distribution = None
+        if choice.kind == "embedded":
+            from integrity.brokers import distribution, jvm
+
+            self._distribution = distribution.fetch(settings.kafka)
+            jvm.prepare(self._distribution, run)
+
+    @property
+    def version(self) -> str:
+        """Kafka's version, or the image, in words for reports."""
+        if self._choice.kind == "embedded":
+            return f"Apache Kafka {self._settings.kafka}"
+        return self._settings.image
+
+    def create(self, settings: Mapping[str, str] | None = None, node: int = 1) -> Broker:
+        """A broker of this run, not started yet. settings: server properties over the suite's own."""
+        config = BrokerConfig(node=node, settings=dict(settings or {}))
+        broker = self._make(config)
+        self._made.append(broker)
+        return broker
+
+    def _make(self, config: BrokerConfig) -> Broker:
+        if self._choice.kind == "docker":
+            from integrity.brokers.docker import DockerBroker
+
+            self._run.uses_docker()
+            return DockerBroker(config, image=self._settings.image, run=self._run, port=self._run.lease_port())
+        from integrity.brokers.embedded import EmbeddedBroker
+
+        return EmbeddedBroker(config, distribution=self._distribution, run=self._run)
+
+    def discard(self, broker: Broker) -> None:
+        """Take one down."""
+        broker.discard()
+        self._made.remove(broker)
+
+    def discard_all(self) -> None:
+        """Take down whatever is left; one that resists does not keep the others from being taken down."""
+        problems = []
+        for broker in list(self._made):
+            try:
+                self.discard(broker)
+            except Exception as error:  # noqa: BLE001 - told below, after the others
+                problems.append(f"{broker.label}: {error}")
+        if problems:
+            progress.say("could not take down " + "; ".join(problems))
