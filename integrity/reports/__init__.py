@@ -1,0 +1,122 @@
+"""JUnit, HTML, console and evidence: what a run leaves for people and machines.
+
+The life cycle installs it once and fills in facts while scenarios run; behave itself says when to write::
+
+    def before_all(context):
+        context.reports = install(context, RunFacts(broker="embedded", kafka="4.3.1", seed=7))
+
+    def before_scenario(context, scenario):
+        context.facts = context.reports.scenario(scenario)
+        if context.broker_error:            # so it becomes an <error> that says why
+            raise context.broker_error
+
+Everything hangs on behave's *reporters*, not its formatters: reporters hear of every feature, also of those that an
+interrupted run never reached, whatever ``--format`` a person chooses. JUnit files are written feature by feature, the
+page and the last lines at the run's end. Should behave never get there (a second Ctrl-C), they are written when the
+process exits.
+"""
+
+from __future__ import annotations
+
+import atexit
+from pathlib import Path
+
+from behave.model import Feature, Scenario
+from behave.reporter.base import Reporter
+from behave.runner import Context
+
+from integrity.errors import Unavailable
+from integrity.reports import console, html, junit
+from integrity.reports.model import Event, RunFacts, ScenarioFacts, now
+from integrity.reports.views import FeatureView, feature_view
+
+__all__ = ["Event", "Reports", "RunFacts", "ScenarioFacts", "install"]
+
+
+class Reports:
+    """The reports of one run. ``run`` and the facts may be changed until the run's end."""
+
+    def __init__(self, context: Context, run: RunFacts, folder: Path) -> None:
+        self.run = run
+        self.folder = folder
+        self._context = context
+        self._features: dict[int, Feature] = {}
+        self._facts: dict[int, tuple[Scenario, ScenarioFacts]] = {}
+        self._finished = False
+
+    @property
+    def page(self) -> Path:
+        """Where the HTML report is, or will be."""
+        return self.folder / "report.html"
+
+    def scenario(self, scenario: Scenario) -> ScenarioFacts:
+        """The facts of ``scenario``: made at the first call (in before_scenario), the same ones ever after."""
+        kept = self._facts.setdefault(id(scenario), (scenario, ScenarioFacts()))
+        self._features.setdefault(id(scenario.feature), scenario.feature)
+        return kept[1]
+
+    def stopped(self, error: BaseException | str) -> None:
+        """Say why the run cannot go on: every scenario that has not run becomes an error with these words."""
+        self.run.stopped = str(error) or type(error).__name__
+
+    def view(self, feature: Feature) -> FeatureView:
+        """``feature`` as the reports show it now."""
+        self._features[id(feature)] = feature
+        self.run.interrupted = self.run.interrupted or (bool(self._context.aborted) and not self.run.stopped)
+        return feature_view(feature, self._noted, self.run)
+
+    def _noted(self, scenario: Scenario) -> ScenarioFacts | None:
+        kept = self._facts.get(id(scenario))
+        return kept[1] if kept else None
+
+    def finish(self) -> None:
+        """Write the page and say the last lines. behave's own end calls this; a second call does nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        atexit.unregister(self.finish)
+        self.run.finished_at = now()
+        features = [self.view(feature) for feature in list(self._features.values())]
+        html.write(self.run, features, self.page)
+        console.show(self.run, features, self.page)
+
+
+class _AtTheEnd(Reporter):
+    """Collects the features as behave reports them, and finishes the reports when behave does."""
+
+    def __init__(self, context: Context, reports: Reports) -> None:
+        super().__init__(context.config)
+        self._reports = reports
+
+    def feature(self, feature: Feature) -> None:
+        self._reports.view(feature)
+
+    def end(self) -> None:
+        self._reports.finish()
+
+
+def install(context: Context, run: RunFacts, folder: Path | None = None) -> Reports:
+    """Take over JUnit and add the page and the console's last lines; call it once, in before_all.
+
+    folder: for report.html and evidence, by default ``reports`` beside environment.py; JUnit goes where behave's own
+    options say. Raises Unavailable with one line when a folder cannot be written to.
+    """
+    config = context.config
+    folder = folder or Path(config.base_dir or ".") / "reports"
+    for place in [folder, *([Path(config.junit_directory)] if config.junit else [])]:
+        _must_be_writable(place)
+    reports = Reports(context, run, folder)
+    junit.install(config, run, reports.view)
+    config.reporters.append(_AtTheEnd(context, reports))
+    atexit.register(reports.finish)
+    return reports
+
+
+def _must_be_writable(folder: Path) -> None:
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise Unavailable(f"the reports folder {folder} cannot be written to: {error.strerror}") from error

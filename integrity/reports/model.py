@@ -1,0 +1,98 @@
+"""What a run and its scenarios leave for the reports: plain data that hooks and steps fill in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from integrity.reports.timeline import Timeline
+
+#: What a scenario measured: shown as they are, floats rounded; the unit belongs into the name or the text.
+Number = str | int | float
+
+
+def now() -> datetime:
+    """The present in UTC, without a zone: the history's clock."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Event(NamedTuple):
+    """A row of the history's ``events``: ``Event(now(), "broker 1", "killed", "SIGKILL to process 4711")``."""
+
+    at: datetime
+    subject: str
+    what: str
+    detail: str = ""
+
+
+@dataclass
+class RunFacts:
+    """What holds for the whole run. Every text may stay empty; an empty fact is left out of the reports.
+
+    broker: embedded, docker or external; broker_why: why that one. kafka: Kafka's version; image: the container image.
+    client: name and version. command: the command line as it was typed. settings: every option's value, for the
+    evidence (secrets are masked when written, not here). more: further facts, shown last.
+    stopped: why the run could not go on, when something outside the scenarios stopped it: every scenario that did not
+    run then is an error. interrupted: a person or CI stopped it.
+    """
+
+    broker: str = ""
+    broker_why: str = ""
+    kafka: str = ""
+    image: str = ""
+    client: str = ""
+    seed: int | None = None
+    command: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
+    started_at: datetime = field(default_factory=now)
+    finished_at: datetime | None = None
+    stopped: str = ""
+    interrupted: bool = False
+
+    @property
+    def duration(self) -> timedelta:
+        """From the start to the end, or to now while the run goes on."""
+        return (self.finished_at or now()) - self.started_at
+
+    def table(self) -> dict[str, str]:
+        """The facts by name, in the order people ask for them; empty ones left out."""
+        facts = {
+            "broker": self.broker,
+            "why this broker": self.broker_why,
+            "kafka": self.kafka,
+            "image": self.image,
+            "client": self.client,
+            "seed": "" if self.seed is None else str(self.seed),
+            "started": f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC",
+            "command": self.command,
+            **self.more,
+        }
+        return {name: value for name, value in facts.items() if value}
+
+
+@dataclass
+class ScenarioFacts:
+    """What one scenario leaves; made by ``Reports.scenario`` and filled while it runs.
+
+    numbers: name to value, in the order to show them ("acknowledged", "restart (s)"). verdict: DESIGN's verdict JSON.
+    verdict_words: the checker's words. events: faults and recoveries, in order. timeline: see
+    :func:`integrity.reports.timeline.from_history`. evidence: the scenario's evidence folder. skip_reason: why it was
+    skipped, where behave was not told. rerun: the exact command that runs this scenario alone.
+    """
+
+    numbers: dict[str, Number] = field(default_factory=dict)
+    verdict: dict[str, Any] | None = None
+    verdict_words: str = ""
+    events: list[Event] = field(default_factory=list)
+    timeline: Timeline | None = None
+    evidence: Path | None = None
+    skip_reason: str = ""
+    rerun: str = ""
+    started_at: datetime = field(default_factory=now)
+
+    def event(self, subject: str, what: str, detail: str = "") -> None:
+        """Note an event that happens now; has the shape of a broker's ``listener``."""
+        self.events.append(Event(now(), subject, what, detail))
