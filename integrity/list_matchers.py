@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hamcrest.core.base_matcher import BaseMatcher
 from hamcrest.core.description import Description
@@ -59,7 +60,7 @@ class PreservesOrder(_OverMessages):
         for rank, message in enumerate(self.sent):
             ranks.setdefault(message, rank)
         first_reads = list(dict.fromkeys(message for message in read if message in ranks))
-        for before, after in zip(first_reads, first_reads[1:], strict=False):
+        for before, after in pairwise(first_reads):
             if ranks[after] < ranks[before]:
                 return (
                     f"the order was not preserved: first divergence at position {read.index(after)}, where {after!r} "

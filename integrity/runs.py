@@ -72,6 +72,8 @@ class Run:
         self._base = base
         self.directory = base / "runs" / self.id
         self._leases: dict[int, IO[str]] = {}
+        #: What ``begin`` removed, in words.
+        self.swept: list[str] = []
         for folder in ("runs", "locks", "ports"):
             (base / folder).mkdir(exist_ok=True)
         # Locked before the folder exists: a sweep never sees a living run's folder unlocked.
@@ -85,9 +87,6 @@ class Run:
         run = cls(base)
         run.swept = sweep(base)
         return run
-
-    #: What ``begin`` removed, in words.
-    swept: list[str] = []
 
     def lease_port(self) -> int:
         """A free loopback port that no other run of this user takes while this one lives."""

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from integrity import progress
-from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
 from integrity.errors import Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
@@ -116,7 +115,7 @@ class Brokers:
         self._made.remove(broker)
 
     def discard_all(self) -> None:
-        """Take down whatever is left; one that resists does not keep the others from being taken down."""
+        """Take down whatever is left. Raises BrokerFailed for those that resist, after trying all of them."""
         problems = []
         for broker in list(self._made):
             try:
@@ -124,4 +123,4 @@ class Brokers:
             except Exception as error:  # noqa: BLE001 - told below, after the others
                 problems.append(f"{broker.label}: {error}")
         if problems:
-            progress.say("could not take down " + "; ".join(problems))
+            raise BrokerFailed("could not take down " + "; ".join(problems))

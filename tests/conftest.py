@@ -1,0 +1,40 @@
+"""What the tests share: one run of the suite's own, and one real embedded broker per test session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from integrity.brokers import distribution, jvm
+from integrity.brokers.base import BrokerConfig
+from integrity.brokers.embedded import EmbeddedBroker
+from integrity.runs import Run
+from integrity.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run]:
+    """A run with a folder and port leases, ended after the last test."""
+    run = Run.begin()
+    yield run
+    run.end()
+
+
+@pytest.fixture(scope="session")
+def kafka(run: Run) -> distribution.Distribution:
+    """The pinned Kafka, fetched and prepared."""
+    fetched = distribution.fetch(Settings().kafka)
+    jvm.prepare(fetched, run)
+    return fetched
+
+
+@pytest.fixture(scope="session")
+def broker(run: Run, kafka: distribution.Distribution) -> Iterator[EmbeddedBroker]:
+    """A running broker shared by all tests that do not harm it; each uses topics of its own."""
+    broker = EmbeddedBroker(BrokerConfig(node=1), distribution=kafka, run=run)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.discard()

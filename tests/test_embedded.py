@@ -1,0 +1,106 @@
+"""The embedded broker's life cycle: real processes, same data, same address."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+
+import psutil
+import pytest
+
+from integrity.brokers import probe
+from integrity.brokers.base import BrokerConfig, BrokerFailed
+from integrity.brokers.embedded import EmbeddedBroker
+from integrity.faults import process
+from integrity.waiting import wait_until
+
+
+@pytest.fixture
+def own(run, kafka):
+    """A broker of the test's own, to be harmed."""
+    broker = EmbeddedBroker(BrokerConfig(node=1), distribution=kafka, run=run)
+    yield broker
+    broker.discard()
+
+
+def test_stopped_killed_and_frozen_it_comes_back_at_the_same_address(own):
+    heard = []
+    own.listener = lambda subject, what, detail: heard.append(what)
+    own.start()
+    address, cluster = own.bootstrap_servers, probe.metadata(own.bootstrap_servers).cluster_id
+
+    for how in ("stopped", "killed"):
+        restart = process.restart(own, how)
+        assert restart.is_started > restart.was_started
+    own.freeze()
+    assert own.is_alive()
+    own.thaw()
+    wait_until(lambda: probe.answers(address, 1), what="the thawed broker to answer", seconds=10)
+    own.freeze()
+    own.kill()  # a frozen broker can be killed
+
+    assert own.refuses_connections()
+    assert heard == [
+        "started", "ready", "stopped", "started", "ready", "killed", "started", "ready",
+        "frozen", "thawed", "frozen", "killed",
+    ]  # fmt: skip
+    own.start()
+    assert probe.metadata(address).cluster_id == cluster
+
+
+def test_it_listens_on_loopback_only(broker):
+    listening = [c for c in psutil.Process(broker._process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+    assert listening
+    assert {c.laddr.ip.removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
+
+
+def test_a_broker_that_cannot_start_says_why_at_once(run, kafka):
+    broker = EmbeddedBroker(BrokerConfig(settings={"num.io.threads": "none"}), distribution=kafka, run=run)
+    try:
+        with pytest.raises(BrokerFailed, match=r"died on its own; the end of its log:\n(.|\n)*num\.io\.threads"):
+            broker.start()
+    finally:
+        broker.discard()
+
+
+def test_a_taken_port_is_a_clear_failure(own):
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        thief.bind(("127.0.0.1", own._port))
+        thief.listen()
+        with pytest.raises(BrokerFailed, match="Address already in use"):
+            own.start()
+
+
+def test_discard_leaves_no_process_and_no_folder(run, kafka):
+    broker = EmbeddedBroker(BrokerConfig(), distribution=kafka, run=run)
+    broker.start()
+    pid, folder = broker._process.pid, broker.data_directory.parent
+    broker.discard()
+    broker.discard()
+    assert not psutil.pid_exists(pid)
+    assert not folder.exists()
+
+
+def test_a_restart_that_did_not_happen_is_noticed(own, monkeypatch):
+    own.start()
+    monkeypatch.setitem(process.WAYS_DOWN, "stopped", lambda broker: None)
+    with pytest.raises(process.RestartNotProven, match="still accepts connections"):
+        process.restart(own, "stopped")
+
+
+def test_it_starts_without_its_ahead_of_time_cache_when_that_is_damaged(run, kafka, tmp_path):
+    damaged = tmp_path / "damaged.aot"
+    damaged.write_bytes(b"\0" * 100_000)
+    broker = EmbeddedBroker(
+        BrokerConfig(), distribution=kafka, run=run, extra_flags=[f"-XX:AOTCache={damaged}", "-Xlog:aot=off"]
+    )
+    try:
+        broker.start()
+    finally:
+        broker.discard()
+
+
+def test_java_is_the_packaged_one(kafka):
+    said = subprocess.run([kafka.java, "-version"], capture_output=True, text=True, check=True).stderr
+    assert '"25' in said

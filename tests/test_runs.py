@@ -1,0 +1,101 @@
+"""Runs side by side, and what a killed run leaves: removed by the next, and nothing else with it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from integrity import runs
+from integrity.runs import Run
+from integrity.waiting import wait_until
+
+KILLED_RUN = """
+import subprocess, sys, time, pathlib
+from integrity.runs import Run
+run = Run(pathlib.Path(sys.argv[1]))
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(run.directory / "broker")])
+print(run.id, child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def killed_run(tmp_path):
+    """A run that was killed while a process of its was running: its id and that process."""
+    process = subprocess.Popen([sys.executable, "-c", KILLED_RUN, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    run_id, child = process.stdout.readline().split()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    yield run_id, psutil.Process(int(child))
+    if psutil.pid_exists(int(child)):
+        psutil.Process(int(child)).kill()
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path, killed_run):
+    run_id, child = killed_run
+    done = runs.sweep(tmp_path)
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="its end", seconds=5)
+    assert not (tmp_path / "runs" / run_id).exists()
+    assert len(done) == 1
+    assert "1 process(es)" in done[0]
+
+
+def test_a_living_run_is_left_alone(tmp_path):
+    living = Run(tmp_path)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(living.directory / "broker")])
+    try:
+        assert runs.sweep(tmp_path) == []
+        assert living.directory.exists()
+        assert child.poll() is None
+    finally:
+        living.end()
+    assert not psutil.pid_exists(child.pid)
+    assert not living.directory.exists()
+
+
+def test_a_stranger_that_looks_alike_is_left_alone(tmp_path, killed_run):
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "/runs/0123/broker"])
+    try:
+        runs.sweep(tmp_path)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_two_runs_never_lease_the_same_port(tmp_path):
+    first, second = Run(tmp_path), Run(tmp_path)
+    try:
+        leased = [run.lease_port() for _ in range(50) for run in (first, second)]
+        assert len(set(leased)) == 100
+        assert all(port in runs.PORTS for port in leased)
+    finally:
+        first.end()
+        second.end()
+
+
+def test_a_port_in_use_is_never_leased(tmp_path, monkeypatch):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(runs, "PORTS", range(port, port + 2))
+        run = Run(tmp_path)
+        try:
+            assert run.lease_port() == port + 1
+        finally:
+            run.end()
+
+
+def test_nothing_is_left_of_a_run_that_ended(tmp_path):
+    run = Run(tmp_path)
+    run.lease_port()
+    run.end()
+    run.end()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "runs").iterdir()) == []
