@@ -1,0 +1,1 @@
+"""A Docker image of Apache Kafka that is built without an image registry."""
