@@ -98,7 +98,9 @@ def _build(client, context: BinaryIO, tag: str, arguments: dict[str, str]) -> No
         for part in answer:
             if "error" in part:
                 details = [line for line in said if line][-3:]
-                raise Unavailable(f"{tag} could not be built: {part['error'].strip()}; before that: {' | '.join(details)}")
+                raise Unavailable(
+                    f"{tag} could not be built: {part['error'].strip()}; before that: {' | '.join(details)}"
+                )
             lines = part.get("stream", "").splitlines()
             said += lines
             for line in lines:

@@ -1,0 +1,283 @@
+"""A real Kafka broker in a container, through testcontainers: any image that takes ``KAFKA_*``.
+
+One recipe serves apache/kafka, confluentinc/cp-kafka and the image that ``make image`` builds. Three things that
+testcontainers' own Kafka module does otherwise make restarts possible: the host's port is chosen before the first
+start, so that it can be advertised from the start and stays the same; the data lies in a named volume; and
+a restart starts the same container again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from integrity.brokers import container_files, kraft
+from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
+from integrity.brokers.engine import (
+    LABEL,
+    can_pull,
+    engine,
+    full_name,
+    has_image,
+    obtain_image,
+    remove_container,
+    remove_leftovers,
+    remove_volume,
+)
+from integrity.brokers.jvm import CLUSTER_ID
+
+__all__ = ["DockerBroker", "can_pull", "engine", "environment", "has_image", "obtain_image", "remove_leftovers"]
+
+#: The volume's place in the container; in all three images this folder exists and is the broker user's.
+DATA = "/var/lib/kafka/data"
+
+#: The same as the embedded broker's, so that three of them fit on a laptop.
+HEAP = "-Xmx512m"
+
+#: Seconds for which "it is running" is believed; asking the engine at every look of a wait would slow the start.
+LOOK_SECONDS = 0.05
+
+#: How many paths one command line takes.
+PATHS_AT_ONCE = 500
+
+
+class _Run(Protocol):
+    """What a broker needs of integrity.runs.Run: its hexadecimal id, for labels and names."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def environment(settings: dict[str, str]) -> dict[str, str]:
+    """The variables that stand for server properties: ``log.dirs`` is ``KAFKA_LOG_DIRS``.
+
+    A dot becomes ``_``, an underscore ``__``, a dash ``___``, as the images undo it. Raises ValueError for
+    a name with capital letters, which no variable can stand for.
+    """
+    variables = {}
+    for name, value in settings.items():
+        if name != name.lower():
+            raise ValueError(f"the property {name} has capital letters: no KAFKA_* variable stands for it")
+        key = name.replace("_", "__").replace("-", "___").replace(".", "_")
+        variables[f"KAFKA_{key.upper()}"] = value
+    return variables
+
+
+class DockerBroker(Broker):
+    """One combined KRaft node (broker and controller) in a container, published on loopback only.
+
+    image: any that takes ``KAFKA_*``; it is pulled at the first start where the engine has it not.
+    port: a free port of this machine, the caller's to lease and to release.
+    Container and volume carry the label ``kafka-integrity.run`` with the run's id.
+    """
+
+    kind = "docker"
+
+    def __init__(self, config: BrokerConfig, *, image: str, run: _Run, port: int) -> None:
+        super().__init__(config)
+        self._image = image
+        self._labels = {LABEL: run.id}
+        self._port = port
+        self._name = f"kafka-integrity-{run.id}-{config.node}-{secrets.token_hex(3)}"
+        self._client = engine()
+        self._started = None  # testcontainers' DockerContainer, from the first start on
+        self._earlier_log = ""
+        self._seen_alive = 0.0
+
+    # -- what it is ---------------------------------------------------------------------------------
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def version(self) -> str:
+        return self._image
+
+    @property
+    def name(self) -> str:
+        """The name of its container and of its volume."""
+        return self._name
+
+    @property
+    def started_at(self) -> float | None:
+        state = self._state()
+        return datetime.fromisoformat(state["StartedAt"]).timestamp() if state.get("Running") else None
+
+    @property
+    def data_directory(self) -> None:
+        """None: the volume is the engine's, which may be in a virtual machine; see ``files``."""
+        return None
+
+    def is_alive(self) -> bool:
+        if time.monotonic() - self._seen_alive < LOOK_SECONDS:
+            return True
+        if not self._state().get("Running"):
+            return False
+        self._seen_alive = time.monotonic()
+        return True
+
+    def log(self) -> str:
+        if self._started is None:
+            return self._earlier_log
+        return self._earlier_log + self._container.logs().decode(errors="replace")
+
+    @contextmanager
+    def files(self) -> Iterator[Path]:
+        """A copy of the data directory while the broker is down; what is changed in it goes back at the end.
+
+        Owners are kept, deletions too. When the block raises, nothing goes back. Raises BrokerFailed while the
+        broker runs or when it never did.
+        """
+        if self._started is None or self.is_alive():
+            raise BrokerFailed(f"the files of {self.label} can be had only after it was started and taken down")
+        with container_files.lent(self._container, DATA, self._delete_files) as folder:
+            yield folder
+
+    # -- what happens to it -------------------------------------------------------------------------
+    def recreate(self, image: str | None = None) -> None:
+        """Remove the container of a broker that is down; the next start makes a new one on the same data.
+
+        image: for the new one, where it is to be another (an upgrade). The address and the log so far are kept.
+        Raises BrokerFailed while the broker runs.
+        """
+        if self.is_alive():
+            raise BrokerFailed(f"{self.label} still runs: it can be recreated only while it is down")
+        self._earlier_log = self.log()
+        remove_container(self._client, self._name)
+        self._started = None
+        self._image = image or self._image
+
+    def _launch(self) -> None:
+        from docker.errors import APIError
+
+        try:
+            if self._started is None:
+                self._create_and_start()
+            else:
+                self._container.start()
+        except APIError as error:
+            reason = " ".join(str(error.explanation or error).split())
+            raise BrokerFailed(f"the engine could not start {self.label} ({self._image}): {reason}") from error
+
+    def _create_and_start(self) -> None:
+        obtain_image(self._image)
+        from testcontainers.core.container import DockerContainer
+
+        self._client.volumes.create(self._name, labels=self._labels)
+        container = DockerContainer(self._image)
+        container.image = full_name(self._image)
+        container.with_name(self._name).with_envs(**self._variables())
+        container.with_volume_mapping(self._name, DATA, "rw")
+        # with_bind_ports knows no address and would publish on every interface.
+        container.ports[f"{self._port}/tcp"] = ("127.0.0.1", self._port)
+        # The network is named because testcontainers otherwise looks for one the suite itself might be in.
+        container.with_kwargs(labels=self._labels, network="bridge")
+        self._started = container
+        container.start()
+
+    def _terminate(self) -> None:
+        self._signal(self._container.attrs["Config"].get("StopSignal") or "SIGTERM")
+
+    def _kill(self) -> None:
+        self._signal("SIGKILL")
+        # A frozen container gets the signal only when it is let go; most engines do that on their own.
+        if self._state().get("Paused"):
+            self._unpause()
+
+    def _signal(self, name: str) -> None:
+        from docker.errors import APIError
+
+        self._seen_alive = 0.0
+        try:
+            self._container.kill(name)
+        except APIError as error:
+            if self._state().get("Running"):
+                raise BrokerFailed(f"the engine could not send {name} to {self.label}: {error}") from error
+
+    def _freeze(self) -> None:
+        self._container.pause()
+
+    def _thaw(self) -> None:
+        self._container.unpause()
+
+    def _unpause(self) -> None:
+        from docker.errors import APIError
+
+        try:
+            self._container.unpause()
+        except APIError as error:
+            if self._state().get("Running"):
+                raise BrokerFailed(f"the engine could not thaw {self.label}: {error}") from error
+
+    def _discard(self) -> None:
+        self._seen_alive = 0.0
+        remove_container(self._client, self._name)
+        remove_volume(self._client, self._name)
+        if self._started is not None:
+            self._started.get_docker_client().client.close()
+            self._started = None
+        self._client.close()
+
+    # -- how ----------------------------------------------------------------------------------------
+    @property
+    def _container(self):
+        """Docker's own object for the one container that all starts share."""
+        if self._started is None:
+            raise BrokerFailed(f"{self.label} has not been started")
+        return self._started.get_wrapped_container()
+
+    def _state(self) -> dict:
+        """The engine's account of the container at this moment; empty when there is none."""
+        from docker.errors import NotFound
+
+        if self._started is None:
+            return {}
+        try:
+            self._container.reload()
+        except NotFound:
+            return {}
+        return self._container.attrs["State"]
+
+    def _variables(self) -> dict[str, str]:
+        controller_port = 9093 if self._port != 9093 else 9094
+        own = {
+            "process.roles": "broker,controller",
+            "node.id": str(self.config.node),
+            "controller.quorum.voters": f"{self.config.node}@localhost:{controller_port}",
+            # The port is the same inside and outside, so that the advertised address is true in both places.
+            "listeners": f"PLAINTEXT://0.0.0.0:{self._port},CONTROLLER://localhost:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": DATA,
+        }
+        variables = environment(own | kraft.defaults() | dict(self.config.settings))
+        return variables | {"CLUSTER_ID": CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP}
+
+    def _delete_files(self, names: list[str]) -> None:
+        """Delete from the volume, by a helper of the same image: a stopped container runs no command."""
+        for first in range(0, len(names), PATHS_AT_ONCE):
+            paths = [f"{DATA}/{name}" for name in names[first : first + PATHS_AT_ONCE]]
+            helper = self._client.containers.create(
+                full_name(self._image),
+                entrypoint=["rm", "-rf", "--"],
+                command=paths,
+                user="0:0",
+                network_mode="none",
+                volumes={self._name: {"bind": DATA, "mode": "rw"}},
+                labels=self._labels,
+            )
+            try:
+                helper.start()
+                code = helper.wait()["StatusCode"]
+                if code:
+                    said = helper.logs().decode(errors="replace").strip()
+                    raise BrokerFailed(f"files of {self.label} could not be deleted (exit code {code}): {said}")
+            finally:
+                remove_container(self._client, helper.id)
