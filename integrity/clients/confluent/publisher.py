@@ -1,0 +1,228 @@
+"""A publisher over confluent-kafka's Producer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as NativeMessage
+from xxhash import xxh3_64_intdigest
+
+from integrity.clients.base import Connection, Partition, Publisher, PublisherOptions, Reader
+from integrity.clients.confluent.settings import connection_settings
+from integrity.clients.errors import outcome_of
+from integrity.clients.messages import (
+    IDENTITY_HEADER,
+    IDENTITY_PREFIX,
+    NO_TIMESTAMP,
+    Message,
+    digest,
+    pack_identity,
+    pack_start,
+)
+from integrity.clients.values import Values
+from integrity.history import schema
+from integrity.history.columns import ACKNOWLEDGED, CHUNK_ROWS, OPEN, REJECTED, SendChunk
+from integrity.history.recorder import Recorder
+from integrity.waiting import scaled
+
+#: Messages handed over between two looks for delivery reports.
+SERVE_EVERY = 512
+
+#: Seconds that a full queue waits for delivery reports at a time.
+FULL_SECONDS = 0.1
+
+#: librdkafka's partition number for "the partitioner decides".
+ANY_PARTITION = -1
+
+
+class ConfluentPublisher(Publisher):
+    """See integrity.clients.base.Publisher. Delivery reports are served by the sending thread."""
+
+    def __init__(self, connection: Connection, recorder: Recorder | None, options: PublisherOptions) -> None:
+        super().__init__(connection, recorder, options)
+        settings = connection_settings(connection, options.client_id, options.request_timeout) | {
+            "enable.idempotence": options.idempotent or options.transactional_id is not None,
+            "acks": options.acks,
+            "compression.type": options.compression,
+            "max.in.flight.requests.per.connection": options.max_in_flight,
+            "message.timeout.ms": int(scaled(options.delivery_timeout) * 1000),
+            "request.timeout.ms": int(options.request_timeout * 1000),
+            "linger.ms": options.linger * 1000,
+            "batch.size": options.batch_bytes,
+            "batch.num.messages": 100_000,
+            "queue.buffering.max.messages": options.max_unsettled,
+            "queue.buffering.max.kbytes": 1 << 20,
+            "message.max.bytes": options.max_request,
+            "partitioner": "murmur2_random",
+        }
+        if options.retries is not None:
+            settings["retries"] = options.retries
+        if options.transactional_id is not None:
+            settings["transactional.id"] = options.transactional_id
+            settings["transaction.timeout.ms"] = int(scaled(options.transaction_timeout) * 1000)
+        self._producer = Producer(settings)
+        self._reports: Callable[..., None] | None = None
+        self._reported_chunk: SendChunk | None = None
+        self._single_attempt = options.retries == 0
+        if options.transactional_id is not None:
+            self._producer.init_transactions(scaled(30.0))
+
+    def _report(self, chunk: SendChunk) -> Callable[..., None]:
+        """The delivery callback of one chunk, to be completed with the row: ``partial(callback, row)``."""
+        if self._reported_chunk is chunk:
+            return self._reports
+        partitions, offsets, settled, outcomes = chunk.partitions, chunk.offsets, chunk.settled, chunk.outcomes
+        now = time.time_ns
+        failed = self.log.failed
+        single_attempt = self._single_attempt
+
+        def delivered(row: int, error: KafkaError | None, message: NativeMessage) -> None:
+            if error is None:
+                partitions[row] = message.partition()
+                offsets[row] = message.offset()
+                settled[row] = now()
+                outcomes[row] = ACKNOWLEDGED
+            else:
+                outcome = outcome_of(error.code(), single_attempt=single_attempt)
+                failed(chunk, row, outcome, f"{error.name()}: {error.str()}")
+
+        self._reports, self._reported_chunk = delivered, chunk
+        return delivered
+
+    def send(self, message: Message) -> int:
+        log = self.log
+        sequence = log.next_sequence
+        headers = list(message.headers)
+        if self.options.identify:
+            headers.insert(0, (IDENTITY_HEADER, pack_identity(log.publisher, sequence)))
+        at = time.time_ns()
+        timestamp = message.timestamp if message.timestamp is not None else at // 1_000_000
+        stamp = NO_TIMESTAMP if self.options.log_append_time else timestamp
+        log.topic(message.topic)
+        chunk, row = log.sent(digest(message.key, message.value, headers, stamp), message.partition, at)
+        partition = ANY_PARTITION if message.partition is None else message.partition
+        self._produce(message.topic, message.value, message.key, partition, chunk, row, timestamp, headers)
+        if row % SERVE_EVERY == 0:
+            self._producer.poll(0)
+        return sequence
+
+    def _produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        chunk: SendChunk,
+        row: int,
+        timestamp: int,
+        headers: list[tuple[str, bytes | None]],
+    ) -> None:
+        """Hand over one message; waits while the queue is full, and records an error at once as a rejection."""
+        report = partial(self._report(chunk), row)
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers, on_delivery=report)
+                return
+            except BufferError:
+                self._producer.poll(FULL_SECONDS)
+            except KafkaException as error:
+                refused: KafkaError = error.args[0]
+                self.log.failed(chunk, row, REJECTED, f"{refused.name()}: {refused.str()}")
+                return
+
+    def publish(
+        self,
+        topic: str,
+        count: int,
+        *,
+        size: int = 100,
+        partitions: Sequence[int] | None = None,
+        keys: Sequence[bytes | None] | None = None,
+    ) -> int:
+        log = self.log
+        log.topic(topic)
+        values = Values(size)
+        block, period = values.block, values.period
+        produce, poll = self._producer.produce, self._producer.poll
+        now = time.time_ns
+        publisher, identify = log.publisher, self.options.identify
+        digest_time = not self.options.log_append_time
+        places = list(partitions) if partitions is not None else [ANY_PARTITION]
+        all_keys = list(keys) if keys is not None else [None]
+        place_count, key_count = len(places), len(all_keys)
+        first = log.next_sequence
+        done = 0
+        while done < count:
+            # A stretch of rows of one chunk, with everything looked up once.
+            chunk = log.chunk
+            row = len(chunk.sent)
+            if row == CHUNK_ROWS:
+                chunk, row = log.next_chunk(), 0
+            report = self._report(chunk)
+            add_digest, add_sent, asked = chunk.digests.append, chunk.sent.append, chunk.partitions
+            stop = min(CHUNK_ROWS, row + count - done)
+            for row in range(row, stop):
+                sequence = chunk.first + row
+                start = sequence % period
+                value = block[start : start + size]
+                number = sequence - first
+                key = all_keys[number % key_count]
+                place = places[number % place_count]
+                at = now()
+                timestamp = at // 1_000_000
+                identity = pack_identity(publisher, sequence)
+                begin = pack_start(timestamp if digest_time else NO_TIMESTAMP, -1 if key is None else len(key), size)
+                if key is not None:
+                    begin += key
+                if identify:
+                    headers = [(IDENTITY_HEADER, identity)]
+                    add_digest(xxh3_64_intdigest(begin + value + IDENTITY_PREFIX + identity))
+                else:
+                    headers = None
+                    add_digest(xxh3_64_intdigest(begin + value))
+                add_sent(at)
+                asked[row] = place
+                try:
+                    produce(topic, value, key, place, partial(report, row), None, timestamp, headers)
+                except BufferError:
+                    poll(FULL_SECONDS)
+                    self._produce(topic, value, key, place, chunk, row, timestamp, headers)
+                except KafkaException:
+                    self._produce(topic, value, key, place, chunk, row, timestamp, headers)
+                if not row % SERVE_EVERY:
+                    poll(0)
+            done = chunk.first + stop - first
+        return count
+
+    def _settle(self, seconds: float, chunk: Any, row: int) -> None:
+        # flush() rather than poll(): it does not wait for the linger time.
+        if self._producer.flush(min(seconds, 0.5)) and chunk.outcomes[row] == OPEN:
+            self._producer.poll(0)
+
+    def flush(self, seconds: float = 30.0) -> int:
+        return self._producer.flush(scaled(seconds))
+
+    def _begin(self) -> None:
+        self._producer.begin_transaction()
+
+    def _commit(self, seconds: float) -> str:
+        self._producer.commit_transaction(scaled(seconds))
+        return schema.COMMITTED
+
+    def _abort(self, seconds: float) -> str:
+        self._producer.abort_transaction(scaled(seconds))
+        return schema.ABORTED
+
+    def send_offsets(self, offsets: Mapping[Partition, int], reader: Reader, seconds: float = 30.0) -> None:
+        positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        self._producer.send_offsets_to_transaction(positions, reader.group_metadata(), scaled(seconds))
+
+    def _close(self, seconds: float) -> None:
+        if self._producer.flush(seconds):
+            # Purged messages report in the next poll, as unknown; nothing may report after that.
+            self._producer.purge()
+            self._producer.flush(1.0)

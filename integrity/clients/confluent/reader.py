@@ -1,0 +1,205 @@
+"""A reader over confluent-kafka's Consumer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from xxhash import xxh3_64_intdigest
+
+from integrity.clients.base import BEGINNING, END, Connection, Partition, Reader, ReaderOptions, Record
+from integrity.clients.confluent.admin import ConfluentAdmin
+from integrity.clients.confluent.settings import connection_settings
+from integrity.clients.messages import (
+    IDENTITY_BYTES,
+    IDENTITY_HEADER,
+    IDENTITY_PREFIX,
+    NO_TIMESTAMP,
+    digest,
+    identity_of,
+    pack_start,
+    unpack_identity,
+)
+from integrity.history import schema
+from integrity.history.recorder import Recorder
+
+_SPECIAL = {BEGINNING: OFFSET_BEGINNING, END: OFFSET_END}
+
+
+class ConfluentReader(Reader):
+    """See integrity.clients.base.Reader."""
+
+    def __init__(self, connection: Connection, recorder: Recorder | None, options: ReaderOptions) -> None:
+        super().__init__(connection, recorder, options)
+        settings = connection_settings(connection, options.client_id, options.request_timeout) | {
+            # librdkafka insists on a group id even for assigned reading, where it is never used.
+            "group.id": options.group or "kafka-integrity-unused",
+            "enable.auto.commit": options.auto_commit and options.group is not None,
+            "auto.commit.interval.ms": int(options.auto_commit_interval * 1000),
+            "enable.auto.offset.store": True,
+            "auto.offset.reset": options.start,
+            "isolation.level": "read_committed" if options.committed_only else "read_uncommitted",
+            "session.timeout.ms": int(options.session_timeout * 1000),
+            "heartbeat.interval.ms": int(options.heartbeat_interval * 1000),
+            "max.poll.interval.ms": int(max(options.max_poll_interval, options.session_timeout) * 1000),
+            # The end of a partition is told by the client, so that transaction markers at the end count as read.
+            "enable.partition.eof": True,
+            "check.crcs": True,
+            "fetch.wait.max.ms": 100,
+            "fetch.error.backoff.ms": 50,
+            "queued.min.messages": 200_000,
+            "queued.max.messages.kbytes": 256 << 10,
+            "max.partition.fetch.bytes": 4 << 20,
+            "fetch.message.max.bytes": 4 << 20,
+        }
+        if options.instance is not None:
+            settings["group.instance.id"] = options.instance
+        self._consumer = Consumer(settings)
+        self._positions: dict[Partition, int] = {}
+
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
+        self._positions = dict.fromkeys(offsets, -1)
+        self._consumer.assign(
+            [TopicPartition(topic, partition, _SPECIAL.get(at, at)) for (topic, partition), at in offsets.items()]
+        )
+        for (topic, partition), at in offsets.items():
+            self.log.moved(topic, partition, schema.ASSIGNED, at if at >= 0 else None)
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self._positions[place.topic, place.partition] = -1
+            self.log.moved(place.topic, place.partition, schema.ASSIGNED, place.offset if place.offset >= 0 else None)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self._positions.pop((place.topic, place.partition), None)
+            self.log.moved(place.topic, place.partition, schema.REVOKED, None)
+
+    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
+        # consume() waits for as many as it was asked for, so it is only asked to wait for the first one.
+        limit = limit or self.options.max_poll_records
+        messages = self._consumer.consume(limit, 0)
+        if not messages:
+            messages = self._consumer.consume(1, seconds)
+            if not messages:
+                return 0
+            if limit > 1:
+                messages += self._consumer.consume(limit - 1, 0)
+        chunk = self.log.poll(time.time_ns())
+        positions = self._positions
+        add_partition, add_offset = chunk.partitions.append, chunk.offsets.append
+        add_publisher, add_sequence = chunk.publishers.append, chunk.sequences.append
+        add_digest = chunk.digests.append
+        topics = chunk.topics
+        last_topic = None
+        last_place = (None, -1)
+        offset = -1
+        count = 0
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._note(error, message.topic(), message.partition(), message.offset())
+                continue
+            topic = message.topic()
+            partition = message.partition()
+            if partition != last_place[1] or topic != last_place[0]:
+                if last_place[0] is not None:
+                    positions[last_place] = offset + 1
+                last_place = (topic, partition)
+                if topic != last_topic:
+                    topics.begin(len(chunk.offsets), topic)
+                    last_topic = topic
+            offset = message.offset()
+            key = message.key()
+            value = message.value()
+            headers = message.headers()
+            kind, timestamp = message.timestamp()
+            stamp = NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp
+            if (
+                headers is not None
+                and len(headers) == 1
+                and headers[0][0] == IDENTITY_HEADER
+                and (identity := headers[0][1]) is not None
+                and len(identity) == IDENTITY_BYTES
+                and value is not None
+            ):
+                # The usual case, without a call of ours per message; it must agree with messages.digest.
+                publisher, sequence = unpack_identity(identity)
+                if key is None:
+                    begin = pack_start(stamp, -1, len(value))
+                else:
+                    begin = pack_start(stamp, len(key), len(value)) + key
+                add_digest(xxh3_64_intdigest(begin + value + IDENTITY_PREFIX + identity))
+            else:
+                publisher, sequence = identity_of(headers) or (-1, -1)
+                add_digest(digest(key, value, headers or (), stamp))
+            add_partition(partition)
+            add_offset(offset)
+            add_publisher(publisher)
+            add_sequence(sequence)
+            count += 1
+            if keep is not None:
+                known = (publisher, sequence) if publisher >= 0 else (None, None)
+                native = 1 if kind == TIMESTAMP_LOG_APPEND_TIME else 0
+                keep.append(
+                    Record(topic, partition, offset, key, value, tuple(headers or ()), timestamp, native, *known)
+                )
+        if last_place[0] is not None:
+            positions[last_place] = max(positions.get(last_place, -1), offset + 1)
+        return count
+
+    def _note(self, error: KafkaError, topic: str | None, partition: int | None, offset: int | None) -> None:
+        """An event among the messages: the end of a partition moves the position; anything fatal is raised."""
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._positions[topic, partition] = max(self._positions.get((topic, partition), -1), offset)
+        elif error.fatal() or (not error.retriable() and error.code() > 0):
+            raise KafkaException(error)
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        self._consumer.seek(TopicPartition(topic, partition, _SPECIAL.get(offset, offset)))
+        self._positions[topic, partition] = -1
+        self.log.moved(topic, partition, schema.SEEK, offset if offset >= 0 else None)
+
+    def positions(self) -> dict[Partition, int]:
+        return dict(self._positions)
+
+    def commit(self, offsets: Mapping[Partition, int] | None = None, seconds: float = 10.0) -> dict[Partition, int]:
+        wanted = {p: o for p, o in self._positions.items() if o >= 0} if offsets is None else dict(offsets)
+        if not wanted:
+            return {}
+        at = time.time_ns()
+        done = self._consumer.commit(
+            offsets=[TopicPartition(topic, partition, offset) for (topic, partition), offset in wanted.items()],
+            asynchronous=False,
+        )
+        for place in done:
+            if place.error is not None:
+                raise KafkaException(place.error)
+            self.log.committed(place.topic, place.partition, place.offset, at)
+        return wanted
+
+    def group_metadata(self) -> object:
+        """What a transaction needs to commit for this reader's group."""
+        return self._consumer.consumer_group_metadata()
+
+    def _ends(self, partitions: Sequence[str], seconds: float) -> dict[Partition, int]:
+        with ConfluentAdmin(self.connection) as admin:
+            return admin.end_offsets(partitions, seconds)
+
+    def close(self) -> None:
+        try:
+            self._consumer.close()
+        finally:
+            self.log.close()

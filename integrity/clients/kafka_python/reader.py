@@ -1,0 +1,162 @@
+"""A reader over kafka-python's KafkaConsumer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+from xxhash import xxh3_64_intdigest
+
+from integrity.clients.base import BEGINNING, Connection, Partition, Reader, ReaderOptions, Record
+from integrity.clients.kafka_python.admin import KafkaPythonAdmin
+from integrity.clients.kafka_python.settings import connection_arguments
+from integrity.clients.messages import (
+    IDENTITY_BYTES,
+    IDENTITY_HEADER,
+    IDENTITY_PREFIX,
+    NO_TIMESTAMP,
+    digest,
+    identity_of,
+    pack_start,
+    unpack_identity,
+)
+from integrity.history import schema
+from integrity.history.columns import ReaderLog
+from integrity.history.recorder import Recorder
+from integrity.waiting import scaled
+
+
+class _Moves(ConsumerRebalanceListener):
+    """Writes the group's decisions into the history."""
+
+    def __init__(self, log: ReaderLog) -> None:
+        self._log = log
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        for place in assigned:
+            self._log.moved(place.topic, place.partition, schema.ASSIGNED, None)
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        for place in revoked:
+            self._log.moved(place.topic, place.partition, schema.REVOKED, None)
+
+
+class KafkaPythonReader(Reader):
+    """See integrity.clients.base.Reader."""
+
+    def __init__(self, connection: Connection, recorder: Recorder | None, options: ReaderOptions) -> None:
+        super().__init__(connection, recorder, options)
+        self._consumer = KafkaConsumer(
+            group_id=options.group,
+            enable_auto_commit=options.auto_commit and options.group is not None,
+            auto_commit_interval_ms=int(options.auto_commit_interval * 1000),
+            auto_offset_reset=options.start,
+            isolation_level="read_committed" if options.committed_only else "read_uncommitted",
+            session_timeout_ms=int(options.session_timeout * 1000),
+            heartbeat_interval_ms=int(options.heartbeat_interval * 1000),
+            max_poll_interval_ms=int(options.max_poll_interval * 1000),
+            max_poll_records=options.max_poll_records,
+            group_instance_id=options.instance,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=4 << 20,
+            metrics_enabled=False,
+            allow_auto_create_topics=False,
+            bootstrap_timeout_ms=int(scaled(30.0) * 1000),
+            **connection_arguments(connection, options.client_id, options.request_timeout),
+        )
+
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
+        places = {TopicPartition(*place): at for place, at in offsets.items()}
+        self._consumer.assign(list(places))
+        for place, at in places.items():
+            if at >= 0:
+                self._consumer.seek(place, at)
+            elif at == BEGINNING:
+                self._consumer.seek_to_beginning(place)
+            else:
+                self._consumer.seek_to_end(place)
+            self.log.moved(place.topic, place.partition, schema.ASSIGNED, at if at >= 0 else None)
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        self._consumer.subscribe(list(topics), listener=_Moves(self.log))
+
+    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
+        batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
+        if not batches:
+            return 0
+        chunk = self.log.poll(time.time_ns())
+        add_partition, add_offset = chunk.partitions.append, chunk.offsets.append
+        add_publisher, add_sequence = chunk.publishers.append, chunk.sequences.append
+        add_digest = chunk.digests.append
+        count = 0
+        for (topic, partition), records in batches.items():
+            chunk.topics.begin(len(chunk.offsets), topic)
+            for record in records:
+                _, _, _, offset, timestamp, kind, key, value, headers, _, _, _, _ = record
+                stamp = NO_TIMESTAMP if kind == 1 else timestamp
+                if (
+                    len(headers) == 1
+                    and headers[0][0] == IDENTITY_HEADER
+                    and (identity := headers[0][1]) is not None
+                    and len(identity) == IDENTITY_BYTES
+                    and value is not None
+                ):
+                    # The usual case, without a call of ours per message; it must agree with messages.digest.
+                    publisher, sequence = unpack_identity(identity)
+                    if key is None:
+                        begin = pack_start(stamp, -1, len(value))
+                    else:
+                        begin = pack_start(stamp, len(key), len(value)) + key
+                    add_digest(xxh3_64_intdigest(begin + value + IDENTITY_PREFIX + identity))
+                else:
+                    publisher, sequence = identity_of(headers) or (-1, -1)
+                    add_digest(digest(key, value, headers, stamp))
+                add_partition(partition)
+                add_offset(offset)
+                add_publisher(publisher)
+                add_sequence(sequence)
+                if keep is not None:
+                    known = (publisher, sequence) if publisher >= 0 else (None, None)
+                    keep.append(Record(topic, partition, offset, key, value, tuple(headers), timestamp, kind, *known))
+            count += len(records)
+        return count
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        self._consumer.seek(TopicPartition(topic, partition), offset)
+        self.log.moved(topic, partition, schema.SEEK, offset if offset >= 0 else None)
+
+    def positions(self) -> dict[Partition, int]:
+        found = {}
+        for place in self._consumer.assignment():
+            at = self._consumer.position(place, timeout_ms=100)
+            found[place.topic, place.partition] = -1 if at is None else at
+        return found
+
+    def commit(self, offsets: Mapping[Partition, int] | None = None, seconds: float = 10.0) -> dict[Partition, int]:
+        wanted = {p: o for p, o in self.positions().items() if o >= 0} if offsets is None else dict(offsets)
+        if not wanted:
+            return {}
+        at = time.time_ns()
+        self._consumer.commit(
+            {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in wanted.items()},
+            timeout_ms=int(scaled(seconds) * 1000),
+        )
+        for (topic, partition), offset in wanted.items():
+            self.log.committed(topic, partition, offset, at)
+        return wanted
+
+    def group_metadata(self) -> object:
+        """What a transaction needs to commit for this reader's group."""
+        return self._consumer.group_metadata()
+
+    def _ends(self, partitions: Sequence[str], seconds: float) -> dict[Partition, int]:
+        with KafkaPythonAdmin(self.connection) as admin:
+            return admin.end_offsets(partitions, seconds)
+
+    def close(self) -> None:
+        try:
+            self._consumer.close()
+        finally:
+            self.log.close()

@@ -1,0 +1,99 @@
+"""A message, the identity it carries, and the digest that tells whether it came back unchanged.
+
+Identity: one record header, ``kafka-integrity-id``, whose 12 bytes are the publisher (32 bits) and the sequence
+(64 bits), unsigned and big-endian. It lives in a header so that any key, any value and any codec can be tested,
+empty and null ones included.
+
+Digest: xxh3 of 64 bits over an encoding in which no two different messages look alike: the timestamp, the lengths of
+key and value (null is a length of its own), key, value, and every header in order with the lengths of its name and
+value. The identity's header is covered as well, so an identity that was changed on the way does not go unseen.
+
+Timestamp: a publisher always sets it, so that the digest can cover it. On a topic with
+``message.timestamp.type=LogAppendTime`` the broker replaces it; publishers to such a topic digest with
+:data:`NO_TIMESTAMP` (option ``log_append_time``), and a reader does the same for every record that says its timestamp
+is the broker's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xxhash import xxh3_64_intdigest
+
+#: The name of the header that carries (publisher, sequence).
+IDENTITY_HEADER = "kafka-integrity-id"
+
+#: Stands in the digest for a timestamp that is the broker's and not the publisher's.
+NO_TIMESTAMP = -1
+
+#: A record header as clients take it: name and bytes, or None for a null value.
+Header = tuple[str, bytes | None]
+
+_IDENTITY = struct.Struct(">IQ")
+_START = struct.Struct("<qii")  # timestamp in ms, length of the key, length of the value; a null's length is -1
+_LENGTH = struct.Struct("<i")
+
+pack_identity = _IDENTITY.pack
+unpack_identity = _IDENTITY.unpack
+pack_start = _START.pack
+IDENTITY_BYTES = _IDENTITY.size
+
+
+def encode_header(name: str, value: bytes | None) -> bytes:
+    """One header as the digest sees it."""
+    encoded = name.encode()
+    start = _LENGTH.pack(len(encoded)) + encoded
+    return start + _LENGTH.pack(-1) if value is None else start + _LENGTH.pack(len(value)) + value
+
+
+#: What every identity header's encoding begins with; followed by the 12 bytes. The clients' fast paths use it.
+IDENTITY_PREFIX = encode_header(IDENTITY_HEADER, bytes(IDENTITY_BYTES))[:-IDENTITY_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a publisher is asked to send.
+
+    value, key: None is null (on a compacted topic a null value deletes its key), b"" is empty; Kafka tells them
+    apart. headers: in order, names may repeat; the publisher puts the identity's header before them.
+    partition: None lets the client's partitioner choose by key. timestamp: ms since the epoch, at least 1; None
+    takes the time of the send call.
+    """
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[Header] = ()
+    partition: int | None = None
+    timestamp: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.timestamp is not None and self.timestamp < 1:
+            # Both clients take 0 for "now", and the digest would not be of what was sent.
+            raise ValueError(f"a timestamp is at least 1 ms, not {self.timestamp}")
+
+
+def digest(key: bytes | None, value: bytes | None, headers: Sequence[Header], timestamp: int) -> int:
+    """The 64-bit digest of a message as it stands on the wire; ``headers`` include the identity's.
+
+    timestamp: ms, or NO_TIMESTAMP where the broker sets it.
+    """
+    parts = [pack_start(timestamp, -1 if key is None else len(key), -1 if value is None else len(value))]
+    if key:
+        parts.append(key)
+    if value:
+        parts.append(value)
+    for name, content in headers:
+        parts.append(encode_header(name, content))
+    return xxh3_64_intdigest(b"".join(parts))
+
+
+def identity_of(headers: Sequence[Header] | None) -> tuple[int, int] | None:
+    """(publisher, sequence) of a record's headers, or None when they carry none of the right size."""
+    for name, value in headers or ():
+        if name == IDENTITY_HEADER and value is not None and len(value) == IDENTITY_BYTES:
+            publisher, sequence = unpack_identity(value)
+            return publisher, sequence
+    return None
