@@ -1,0 +1,57 @@
+# Kafka data integrity. `make help` lists what there is. Nothing is needed but make and Python 3.11 or newer.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# The options of a run; each is also a -D option of behave (see README.md).
+BROKER ?=
+IMAGE  ?=
+KAFKA  ?=
+CLIENT ?=
+ARGS   ?=
+OPTIONS = $(if $(BROKER),-D broker=$(BROKER)) $(if $(IMAGE),-D image=$(IMAGE)) \
+          $(if $(KAFKA),-D kafka=$(KAFKA)) $(if $(CLIENT),-D client=$(CLIENT))
+
+# The first Python that is new enough; PYTHON=/path/to/python chooses another one.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help verify test lint image clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make verify BROKER=docker IMAGE=confluentinc/cp-kafka:latest CLIENT=confluent-kafka ARGS='features/delivery'"
+
+verify: $(VENV)/.installed ## check every promise on a real broker; ARGS='...' is passed to behave
+	@$(BIN)/behave $(OPTIONS) $(ARGS)
+
+test: $(VENV)/.installed-dev ## the suite's own tests; ARGS='...' is passed to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev ## ruff over everything
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+image: $(VENV)/.installed ## build the offline Docker image kafka-integrity/kafka:<version> (KAFKA=4.3.1)
+	@$(BIN)/python -m images.build $(if $(KAFKA),--kafka $(KAFKA))
+
+clean: ## remove what the runs made here: .venv, reports, caches of tools
+	rm -rf $(VENV) reports .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed and none was found; install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older" >&2; exit 2; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
+
+$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+	@echo "Installing requirements.txt (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+	@echo "Installing requirements-dev.txt (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(VENV)/.installed $@

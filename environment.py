@@ -1,0 +1,38 @@
+"""Life cycle: settings, then brokers, then a scenario's scene, then evidence and clean-up, whatever happens."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("Python 3.11 or newer is needed; this is %d.%d" % sys.version_info[:2])
+
+try:
+    from integrity.session import Session
+except ModuleNotFoundError as missing:
+    sys.exit(f"the module {missing.name!r} is missing: run `pip install -r requirements.txt`, or use `make verify`")
+
+
+def before_all(context):
+    context.session = Session.begin(context)
+
+
+def before_feature(context, feature):
+    context.session.open_feature(feature)
+
+
+def before_scenario(context, scenario):
+    context.scene = context.session.open_scene(scenario)
+
+
+def after_scenario(context, scenario):
+    context.session.close_scene(scenario)
+
+
+def after_feature(context, feature):
+    context.session.close_feature()
+
+
+def after_all(context):
+    if "session" in context:
+        context.session.end()

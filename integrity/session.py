@@ -1,0 +1,132 @@
+"""One run of behave: what its hooks do, in the order of life.
+
+Clean-up is layered so that nothing is left behind however the run ends: a feature takes its broker down, the
+run's end takes down what a hook could not, the interpreter's exit does both again, and after a kill -9 the next
+run sweeps.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from integrity import progress, waiting
+from integrity import reports as reporting
+from integrity import settings as options
+from integrity.brokers.base import Broker
+from integrity.brokers.choice import Brokers, choose
+from integrity.clients import driver
+from integrity.errors import SuiteError
+from integrity.reports.model import RunFacts
+from integrity.runs import Run
+from integrity.scene import Scene
+
+
+def stop_at_once(error: SuiteError) -> NoReturn:
+    """End the process with one line. A hook that raises would run every reporter over features that never began."""
+    sys.stdout.flush()
+    sys.stderr.write(progress.printable(f"kafka-integrity: {error}", sys.stderr.encoding) + "\n")
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
+
+
+class Session:
+    """The settings, brokers and reports of one run, and the feature and scenario in hand."""
+
+    def __init__(self, settings: options.Settings, run: Run, brokers: Brokers, reports: reporting.Reports) -> None:
+        self.settings = settings
+        self.run = run
+        self.brokers = brokers
+        self.reports = reports
+        self.driver = driver(settings.client)
+        self.broker: Broker | None = None
+        self.scene: Scene | None = None
+        self._broker_error: Exception | None = None
+        self._scenes = 0
+
+    @classmethod
+    def begin(cls, context) -> Session:
+        """Read the options, sweep after dead runs, choose the broker. Ends the process with a line when it cannot."""
+        # behave knows Ctrl-C only; SIGTERM would skip every clean-up and report.
+        signal.signal(signal.SIGTERM, _interrupt)
+        run = None
+        try:
+            settings = options.from_userdata(context.config.userdata)
+            waiting.set_timeout_factor(settings.timeout_factor)
+            facts = RunFacts(
+                seed=settings.seed if settings.seed is not None else random.randrange(2**32),
+                client=settings.client,
+                settings={name: str(getattr(settings, name) or "") for name in options.OPTIONS},
+            )
+            reports = reporting.install(context, facts)
+            run = Run.begin()
+            for words in run.swept:
+                progress.say(words)
+            choice = choose(settings)
+            progress.say(f"Broker: {choice.kind} ({choice.reason})")
+            brokers = Brokers(settings, choice, run)
+        except SuiteError as error:
+            if run is not None:
+                run.end()
+            stop_at_once(error)
+        facts.broker, facts.broker_why = choice.kind, choice.reason
+        facts.kafka = brokers.version
+        random.seed(facts.seed)
+        session = cls(settings, run, brokers, reports)
+        atexit.register(session.end)
+        return session
+
+    # -- features -----------------------------------------------------------------------------------
+    def open_feature(self, feature) -> None:
+        """A fresh broker. One that cannot start is remembered: raised here, it would turn into silent skips."""
+        self._broker_error = None
+        self.broker = self.brokers.create()
+        try:
+            self.broker.start()
+        except Exception as error:  # noqa: BLE001 - raised by open_scene, for each scenario it concerns
+            self._broker_error = error
+
+    def close_feature(self) -> None:
+        if self.broker is not None:
+            self.brokers.discard(self.broker)
+            self.broker = None
+
+    # -- scenarios ----------------------------------------------------------------------------------
+    def open_scene(self, scenario) -> Scene:
+        facts = self.reports.scenario(scenario)
+        if self._broker_error is not None:
+            raise self._broker_error
+        self._scenes += 1
+        self.scene = Scene(self.broker, self.driver, self.run.directory / f"scenario-{self._scenes}", facts)
+        return self.scene
+
+    def close_scene(self, scenario) -> None:
+        scene, self.scene = self.scene, None
+        if scene is not None:
+            scene.close(passed=scenario.status.name == "passed")
+            shutil.rmtree(scene.folder, ignore_errors=True)
+
+    # -- the end ------------------------------------------------------------------------------------
+    def end(self) -> None:
+        """Take down whatever is left. Called by the last hook and again at exit; the second call finds nothing."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
+        atexit.unregister(self.end)
+        try:
+            self.brokers.discard_all()
+        finally:
+            self.run.end()
+
+
+#: Where the reports go, for messages.
+REPORTS = Path("reports")
