@@ -1,0 +1,186 @@
+"""Runs the checks over a history's Parquet files with DuckDB, in bounded memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from integrity.anomalies.catalogue import CHECKS, STEPS, Check
+from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
+from integrity.history.schema import SEND_OUTCOMES, TABLES, TRANSACTION_OUTCOMES, Table
+
+EXAMPLES = 20
+"""How many examples of each anomaly a verdict holds at most."""
+
+MEMORY = "900MB"
+"""What DuckDB may keep in memory before it spills to disk. The process itself takes some 100 MB on top."""
+
+_TYPES: dict[pa.DataType, str] = {
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.uint64(): "UBIGINT",
+    pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
+    pa.timestamp("us"): "TIMESTAMP",
+}
+
+# What a damaged file or a column of the wrong type raises; anything else (a mistake in a query) is a bug and stays one.
+_UNREADABLE = (
+    duckdb.IOException,
+    duckdb.InvalidInputException,
+    duckdb.ConversionException,
+    duckdb.SerializationException,
+    duckdb.OutOfRangeException,
+)
+
+
+class HistoryUnreadable(Exception):
+    """The history cannot be judged: no such directory, a damaged file, a missing column. Its text is one line."""
+
+
+def check(
+    *directories: Path | str,
+    checks: Mapping[str, Check] | None = None,
+    memory: str = MEMORY,
+    threads: int | None = None,
+    examples: int = EXAMPLES,
+) -> Verdict:
+    """The verdict on the history in ``directories``.
+
+    Several directories are the parts of one history (one run's publishers and readers on several machines) and are
+    judged together; their publishers and readers must have different numbers. ``checks`` defaults to all there are,
+    ``memory`` is DuckDB's limit ('900MB', '2GB'), ``threads`` defaults to one for each core, ``examples`` is the
+    greatest number of examples for each anomaly. Raises :class:`HistoryUnreadable`.
+    """
+    if not directories:
+        raise HistoryUnreadable("no history directory was named")
+    folders = [Path(directory) for directory in directories]
+    for folder in folders:
+        if not folder.is_dir():
+            raise HistoryUnreadable(f"{folder}: no such directory")
+    with tempfile.TemporaryDirectory(prefix="integrity-check-") as spill, _connect(memory, threads, spill) as database:
+        try:
+            _load(database, folders)
+            _check_outcomes(database)
+            return _judge(database, CHECKS if checks is None else checks, examples)
+        except _UNREADABLE as error:
+            raise HistoryUnreadable(f"{', '.join(map(str, folders))}: {_one_line(error)}") from error
+
+
+def _connect(memory: str, threads: int | None, spill: str) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, Any] = {
+        "memory_limit": memory,
+        "temp_directory": spill,
+        "preserve_insertion_order": False,  # lets DuckDB stream and spill; every order that matters is a column
+        "autoinstall_known_extensions": False,  # a checker must not reach for the network
+    }
+    if threads is not None:
+        settings["threads"] = threads
+    return duckdb.connect(":memory:", config=settings)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _files(table: Table, folders: Iterable[Path]) -> list[str]:
+    found: list[Path] = []
+    for folder in folders:
+        single = folder / f"{table.name}.parquet"
+        found += [single] if single.is_file() else []
+        found += sorted((folder / table.name).glob("*.parquet"))
+    return [str(path) for path in found]
+
+
+def _load(database: duckdb.DuckDBPyConnection, folders: list[Path]) -> None:
+    """Makes a view of every table, and the table ``given`` of those that have files."""
+    files = {name: _files(table, folders) for name, table in TABLES.items()}
+    columns = _columns(database, [path for paths in files.values() for path in paths])
+    database.execute("CREATE TEMP TABLE given (name VARCHAR)")
+    for name, table in TABLES.items():
+        if files[name]:
+            database.execute("INSERT INTO given VALUES (?)", [name])
+        database.execute(f"CREATE TEMP VIEW {name} AS {_selection(table, files[name], columns)}")
+
+
+def _columns(database: duckdb.DuckDBPyConnection, files: list[str]) -> dict[str, set[str]]:
+    """The column names of every Parquet file."""
+    columns: dict[str, set[str]] = {path: set() for path in files}
+    if files:
+        rows = database.execute("SELECT file_name, name FROM parquet_schema(?)", [files]).fetchall()
+        for path, column in rows:
+            columns[path].add(column)
+    return columns
+
+
+def _selection(table: Table, files: list[str], columns: Mapping[str, set[str]]) -> str:
+    """The query for a table: its files' rows with the schema's columns and types, or no rows when it has no file."""
+    for path in files:
+        for column in table.columns:
+            if column.name not in columns[path] and not column.optional:
+                raise HistoryUnreadable(f"{path}: table {table.name} has no column {column.name}")
+    absent = {c.name for c in table.columns if not files or not any(c.name in columns[path] for path in files)}
+    chosen = ", ".join(
+        f'CAST({"NULL" if column.name in absent else _quoted(column.name)} AS {_TYPES[column.type]}) AS {_quoted(column.name)}'
+        for column in table.columns
+    )
+    if not files:
+        return f"SELECT {chosen} WHERE false"
+    names = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+    return f"SELECT {chosen} FROM read_parquet([{names}], union_by_name = true)"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _check_outcomes(database: duckdb.DuckDBPyConnection) -> None:
+    """An outcome nobody knows would silently excuse its row from every check."""
+    for table, allowed in (("sends", SEND_OUTCOMES), ("transactions", TRANSACTION_OUTCOMES)):
+        for (outcome,) in database.execute(f"SELECT DISTINCT outcome FROM {table}").fetchall():
+            if outcome not in allowed:
+                raise HistoryUnreadable(f"table {table} has the outcome {outcome!r}, not one of {', '.join(allowed)}")
+
+
+def _judge(database: duckdb.DuckDBPyConnection, checks: Mapping[str, Check], examples: int) -> Verdict:
+    for step in STEPS:
+        database.execute(f"CREATE TEMP TABLE {step.name} AS {step.sql}")
+    events = [
+        Event(*row)
+        for row in database.execute("SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at").fetchall()
+    ]
+    findings = {name: _find(database, one, examples) for name, one in checks.items()}
+    unread = database.execute(
+        "SELECT topic, partition, acknowledged FROM partitions "
+        "WHERE NOT judged AND EXISTS (SELECT 1 FROM given WHERE name = 'ends') ORDER BY topic, partition"
+    ).fetchall()
+    return Verdict(
+        acknowledged=_count(database, "sends WHERE outcome = 'acknowledged'"),
+        read=_count(database, "reads"),
+        findings={name: finding for name, finding in findings.items() if finding.count},
+        unread=tuple(Unread(*row) for row in unread),
+        events=tuple(events),
+    )
+
+
+def _count(database: duckdb.DuckDBPyConnection, what: str) -> int:
+    row = database.execute(f"SELECT count(*) FROM {what}").fetchone()
+    assert row is not None, "a count has one row"
+    return int(row[0])
+
+
+def _find(database: duckdb.DuckDBPyConnection, check: Check, examples: int) -> Finding:
+    # The whole result stays in the database (where it can spill), however much is broken; only examples leave it.
+    database.execute(f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, row_number() OVER () AS nth FROM (\n{check.sql}\n)")
+    count = _count(database, "found")
+    rows: list[dict[str, Any]] = []
+    if count:
+        result = database.execute("SELECT * EXCLUDE (nth) FROM found ORDER BY nth LIMIT ?", [examples])
+        names = [column[0] for column in result.description]
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return Finding(check, count, tuple(rows))

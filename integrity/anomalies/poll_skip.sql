@@ -1,0 +1,58 @@
+-- poll_skip: a reader passed over a record: it was handed a lower and a higher offset of the partition, and never this
+-- one, although others saw it there (or it is known from its acknowledgement) and the reader may see it.
+-- Jepsen: poll-skip, int-poll-skip
+-- Legal when: between its nearest lower and its nearest higher offset the reader was told to seek in the partition, or
+-- was assigned it or lost it (table assignments); the record may have been removed (table excused); the offset holds no
+-- record at all (a transaction's marker, a compacted record), or one of an aborted or unfinished transaction.
+-- Not here: an acknowledged message that nobody read although the final read went to the end is lost.
+-- Counts: {count} {record|records} a reader passed over
+-- Says: reader {reader} went from offset {below} to offset {above} of {topic}-{partition} and passed over offset {offset}, which holds {who}
+SELECT c.topic, c.partition, c.offset, c.publisher, c.sequence, c.reader, c.below, c.above, b.read_at AS at,
+       CASE WHEN c.sequence IS NULL THEN 'a record without identity'
+            ELSE concat('message ', c.sequence, ' of publisher ', c.publisher) END AS who
+FROM (
+    SELECT * FROM (
+        SELECT e.*,
+               max(CASE WHEN e.handed THEN e.offset END) OVER (
+                   PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset
+                   ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS below,
+               min(CASE WHEN e.handed THEN e.offset END) OVER (
+                   PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset
+                   ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS above
+        FROM (
+            SELECT k.reader, k.topic, k.partition, k.offset, min(k.publisher) AS publisher, min(k.sequence) AS sequence,
+                   false AS handed
+            FROM passed k GROUP BY k.reader, k.topic, k.partition, k.offset
+            UNION ALL
+            SELECT r.reader, r.topic, r.partition, r.offset, NULL, NULL, true
+            FROM reads r
+            JOIN (SELECT DISTINCT k.reader, k.topic, k.partition FROM passed k) q
+                ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition
+        ) e
+    ) g
+    WHERE NOT g.handed
+) c
+JOIN (
+    SELECT r.reader, r.topic, r.partition, r.offset, min(r.position) AS position FROM reads r
+    JOIN (SELECT DISTINCT k.reader, k.topic, k.partition FROM passed k) q
+        ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition
+    GROUP BY r.reader, r.topic, r.partition, r.offset
+) a ON a.reader = c.reader AND a.topic = c.topic AND a.partition = c.partition AND a.offset = c.below
+JOIN (
+    SELECT r.reader, r.topic, r.partition, r.offset, min(r.position) AS position, min(r.read_at) AS read_at FROM reads r
+    JOIN (SELECT DISTINCT k.reader, k.topic, k.partition FROM passed k) q
+        ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition
+    GROUP BY r.reader, r.topic, r.partition, r.offset
+) b ON b.reader = c.reader AND b.topic = c.topic AND b.partition = c.partition AND b.offset = c.above
+WHERE NOT EXISTS (SELECT 1 FROM assignments m
+                  WHERE m.reader = c.reader AND m.topic = c.topic AND m.partition = c.partition
+                    AND m.position > least(a.position, b.position) AND m.position <= greatest(a.position, b.position))
+  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.topic = c.topic AND x.partition = c.partition
+                  AND x.first_offset = c.offset AND x.last_offset = x.first_offset)
+  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.topic = c.topic AND x.partition = c.partition
+                  AND x.first_offset < x.last_offset AND c.offset BETWEEN x.first_offset AND x.last_offset)
+  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.publisher = c.publisher
+                  AND x.first_sequence = c.sequence AND x.last_sequence = x.first_sequence)
+  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.publisher = c.publisher
+                  AND x.first_sequence < x.last_sequence AND c.sequence BETWEEN x.first_sequence AND x.last_sequence)
+ORDER BY c.reader, c.topic, c.partition, c.offset
