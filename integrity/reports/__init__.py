@@ -19,6 +19,10 @@ process exits.
 from __future__ import annotations
 
 import atexit
+import os
+import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from behave.model import Feature, Scenario
@@ -26,9 +30,9 @@ from behave.reporter.base import Reporter
 from behave.runner import Context
 
 from integrity.errors import Unavailable
-from integrity.reports import console, html, junit
+from integrity.reports import console, evidence, html, junit
 from integrity.reports.model import Event, RunFacts, ScenarioFacts, now
-from integrity.reports.views import FeatureView, feature_view
+from integrity.reports.views import FeatureView, ScenarioView, feature_view
 
 __all__ = ["Event", "Reports", "RunFacts", "ScenarioFacts", "install"]
 
@@ -51,9 +55,41 @@ class Reports:
 
     def scenario(self, scenario: Scenario) -> ScenarioFacts:
         """The facts of ``scenario``: made at the first call (in before_scenario), the same ones ever after."""
-        kept = self._facts.setdefault(id(scenario), (scenario, ScenarioFacts()))
+        kept = self._facts.get(id(scenario))
+        if kept is None:
+            facts = ScenarioFacts(rerun=evidence.rerun_command(str(scenario.location), self.run))
+            kept = self._facts[id(scenario)] = (scenario, facts)
         self._features.setdefault(id(scenario.feature), scenario.feature)
         return kept[1]
+
+    def keep_evidence(
+        self,
+        scenario: Scenario,
+        *,
+        keep: str = evidence.FAILED_ONLY,
+        logs: Mapping[str, str] | None = None,
+        history: Path | None = None,
+        move: bool = True,
+    ) -> Path | None:
+        """Write the evidence of ``scenario`` if ``keep`` (failed, always or never) wants it; call it in after_scenario.
+
+        logs: a broker's label to its log of this scenario alone. history: its folder of Parquet files, which is moved
+        into the evidence (copied without ``move``); what is not kept stays where it was. Evidence of an earlier run of
+        the same scenario is removed. Returns the folder, which is also noted in the scenario's facts, or None.
+        """
+        facts = self.scenario(scenario)
+        feature, view = self._find(scenario)
+        root = self.folder / "evidence"
+        if not evidence.wanted(keep, view.status):
+            evidence.clear(evidence.place(root, feature, view))
+            return None
+        facts.evidence = evidence.write(root, feature, view, self.run, logs=logs or {}, history=history, move=move)
+        return facts.evidence
+
+    def _find(self, scenario: Scenario) -> tuple[FeatureView, ScenarioView]:
+        feature = self.view(scenario.feature)
+        place = str(scenario.location)
+        return feature, next(view for view in feature.scenarios if view.location == place)
 
     def stopped(self, error: BaseException | str) -> None:
         """Say why the run cannot go on: every scenario that has not run becomes an error with these words."""
@@ -78,7 +114,8 @@ class Reports:
         self.run.finished_at = now()
         features = [self.view(feature) for feature in list(self._features.values())]
         html.write(self.run, features, self.page)
-        console.show(self.run, features, self.page)
+        kept = any(facts.evidence for _, facts in self._facts.values())
+        console.show(self.run, features, self.page, self.folder / "evidence" if kept else None)
 
 
 class _AtTheEnd(Reporter):
@@ -105,6 +142,9 @@ def install(context: Context, run: RunFacts, folder: Path | None = None) -> Repo
     folder = folder or Path(config.base_dir or ".") / "reports"
     for place in [folder, *([Path(config.junit_directory)] if config.junit else [])]:
         _must_be_writable(place)
+    run.command = run.command or shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    run.options = run.options or dict(config.userdata_defines or [])
+    run.settings = run.settings or dict(config.userdata)
     reports = Reports(context, run, folder)
     junit.install(config, run, reports.view)
     config.reporters.append(_AtTheEnd(context, reports))

@@ -50,6 +50,7 @@ class HygienicJUnit(Reporter):
         suite = suite_element(view, shown, dotted, self._run)
         folder = Path(self.config.junit_directory)
         folder.mkdir(parents=True, exist_ok=True)
+        ElementTree.indent(suite)
         whole = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
         (folder / f"TESTS-{dotted}.xml").write_bytes(whole)
 
@@ -138,9 +139,9 @@ def case_properties(scenario: ScenarioView, rule: str) -> dict[str, str]:
         "rule": rule,
         "location": scenario.location,
         "tags": " ".join(f"@{tag}" for tag in scenario.tags),
-        "evidence": str(scenario.facts.evidence or ""),
+        "evidence": clean(scenario.facts.evidence or ""),
         "run again": scenario.facts.rerun,
-        **{name: str(value) for name, value in scenario.facts.numbers.items()},
+        **{name: str(value) for name, value in scenario.facts.figures().items()},
     }
     return {name: value for name, value in properties.items() if value}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from integrity.reports.timeline import Timeline
+from integrity.reports.text import masked
+from integrity.reports.timeline import Event, Timeline, outages
 
 #: What a scenario measured: shown as they are, floats rounded; the unit belongs into the name or the text.
 Number = str | int | float
@@ -18,22 +19,14 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-class Event(NamedTuple):
-    """A row of the history's ``events``: ``Event(now(), "broker 1", "killed", "SIGKILL to process 4711")``."""
-
-    at: datetime
-    subject: str
-    what: str
-    detail: str = ""
-
-
 @dataclass
 class RunFacts:
     """What holds for the whole run. Every text may stay empty; an empty fact is left out of the reports.
 
     broker: embedded, docker or external; broker_why: why that one. kafka: Kafka's version; image: the container image.
-    client: name and version. command: the command line as it was typed. settings: every option's value, for the
-    evidence (secrets are masked when written, not here). more: further facts, shown last.
+    client: name and version. command: the command line as it was typed (``sys.argv`` by default). settings: every
+    option's value, for the evidence. options: the ``-D`` options that run a scenario again as it ran (those of the
+    command line by default). more: further facts, shown last. Secrets are masked when a report is written, not here.
     stopped: why the run could not go on, when something outside the scenarios stopped it: every scenario that did not
     run then is an error. interrupted: a person or CI stopped it.
     """
@@ -45,7 +38,8 @@ class RunFacts:
     client: str = ""
     seed: int | None = None
     command: str = ""
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
     more: dict[str, str] = field(default_factory=dict)
     started_at: datetime = field(default_factory=now)
     finished_at: datetime | None = None
@@ -70,7 +64,7 @@ class RunFacts:
             "command": self.command,
             **self.more,
         }
-        return {name: value for name, value in facts.items() if value}
+        return {name: masked(name, value) for name, value in facts.items() if value}
 
 
 @dataclass
@@ -92,6 +86,28 @@ class ScenarioFacts:
     skip_reason: str = ""
     rerun: str = ""
     started_at: datetime = field(default_factory=now)
+
+    @property
+    def happened(self) -> list[Event]:
+        """The events noted here, or those of the history when none were."""
+        return self.events or (self.timeline.events if self.timeline else [])
+
+    def figures(self) -> dict[str, Number]:
+        """Every number worth showing: the verdict's counts, what steps noted, how long brokers were away, rates."""
+        figures: dict[str, Number] = {}
+        if self.verdict is not None:
+            anomalies = self.verdict.get("anomalies") or {}
+            figures = {name: self.verdict[name] for name in ("acknowledged", "read") if name in self.verdict}
+            figures["anomalies"] = sum(int(found.get("count", 0)) for found in anomalies.values())
+        figures.update(self.numbers)
+        for outage in outages(self.happened):
+            if outage.end is not None:
+                figures.setdefault(
+                    f"{outage.subject} {outage.what} for (s)", round((outage.end - outage.begin).total_seconds(), 2)
+                )
+        for name, value in (self.timeline.rates if self.timeline else {}).items():
+            figures.setdefault(name, value)
+        return figures
 
     def event(self, subject: str, what: str, detail: str = "") -> None:
         """Note an event that happens now; has the shape of a broker's ``listener``."""

@@ -11,6 +11,7 @@ from behave.model_type import Status
 from integrity.errors import SuiteError
 from integrity.reports.model import RunFacts, ScenarioFacts
 from integrity.reports.text import clean, first_sentence, not_promised, one_line
+from integrity.reports.timeline import Event, moments, outages
 
 HELD = "held"
 FAILED = "failed"
@@ -67,7 +68,7 @@ class ScenarioView:
     name: str
     title: str
     row: dict[str, str]
-    outline: bool
+    outline: ScenarioOutline | None
     description: list[str]
     tags: list[str]
     status: str
@@ -82,6 +83,40 @@ class ScenarioView:
     stderr: str
     log: str
     anchor: str = ""
+
+    @property
+    def words(self) -> str:
+        return WORDS[self.status]
+
+    @property
+    def row_words(self) -> str:
+        """An outline row's values, as in "taken down: killed"."""
+        return ", ".join(f"{name}: {value}" for name, value in self.row.items())
+
+    @property
+    def after(self) -> str:
+        """The last fault of the scenario and when it came, in words; '' when there was none."""
+        found = last_fault(self.facts.happened)
+        if found is None:
+            return ""
+        start = self.facts.timeline.start if self.facts.timeline else None
+        seconds = (found.at - (start or self.facts.started_at)).total_seconds()
+        when = f", {seconds:.1f} s into the scenario" if seconds >= 0 else ""
+        return one_line(f"{found.subject} {found.what}{when}{f' ({found.detail})' if found.detail else ''}")
+
+
+@dataclass
+class GroupView:
+    """A scenario, or all rows of an outline."""
+
+    title: str
+    description: list[str]
+    outline: bool
+    scenarios: list[ScenarioView]
+
+    @property
+    def status(self) -> str:
+        return worst(scenario.status for scenario in self.scenarios)
 
     @property
     def words(self) -> str:
@@ -102,6 +137,21 @@ class GuaranteeView:
     @property
     def status(self) -> str:
         return worst(scenario.status for scenario in self.scenarios)
+
+    @property
+    def groups(self) -> list[GroupView]:
+        """The scenarios that were selected, an outline's rows together."""
+        groups: list[GroupView] = []
+        outline: object = None
+        for scenario in self.scenarios:
+            if scenario.status == NOT_SELECTED:
+                continue
+            if scenario.outline is None or scenario.outline is not outline:
+                is_outline = scenario.outline is not None
+                groups.append(GroupView(scenario.title, scenario.description, is_outline, []))
+            outline = scenario.outline
+            groups[-1].scenarios.append(scenario)
+        return groups
 
 
 @dataclass
@@ -129,6 +179,16 @@ class FeatureView:
     @property
     def status(self) -> str:
         return ERROR if self.cleanup else worst(scenario.status for scenario in self.scenarios)
+
+
+def last_fault(events: list[Event]) -> Event | None:
+    """The last thing that was broken, by anyone; recoveries do not count."""
+    faults = [Event(o.begin, o.subject, o.what) for o in outages(events)] + moments(events)
+    if not faults:
+        return None
+    last = max(faults, key=lambda event: event.at)
+    # An outage does not carry its event's detail; the event does.
+    return next((e for e in events if (e.at, e.subject, e.what) == last[:3]), last)
 
 
 def worst(statuses: Iterator[str]) -> str:
@@ -185,7 +245,7 @@ def scenario_view(
         name=one_line(scenario.name),
         title=one_line(outline.name if outline else scenario.name),
         row={clean(name): clean(value) for name, value in row.items()} if row is not None else {},
-        outline=outline is not None,
+        outline=outline,
         description=[clean(line) for line in scenario.description],
         tags=sorted(str(tag) for tag in scenario.effective_tags),
         status=status,

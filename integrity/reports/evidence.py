@@ -1,0 +1,160 @@
+"""What a scenario leaves behind for whoever has to find out why: reports/evidence/<feature>/<scenario>/.
+
+::
+
+    verdict.txt       what happened in words, and how to check and run it again
+    verdict.json      the checker's verdict
+    settings.txt      every option, secrets masked
+    command.txt       the exact command that runs this scenario again
+    history/          what was sent, acknowledged, read and broken; ``python -m integrity.check`` takes this folder
+    *.log             each broker's log, of this scenario only
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from integrity.reports import views
+from integrity.reports.model import RunFacts
+from integrity.reports.text import clean, file_name, masked
+from integrity.reports.views import FeatureView, ScenarioView
+
+FAILED_ONLY = "failed"
+ALWAYS = "always"
+NEVER = "never"
+
+
+def wanted(keep: str, status: str) -> bool:
+    """Whether a scenario with that verdict keeps its evidence under ``keep`` (the option's value)."""
+    if keep == NEVER or status in (views.SKIPPED, views.NOT_SELECTED):
+        return False
+    return keep == ALWAYS or status != views.HELD
+
+
+def folder_names(feature: FeatureView) -> dict[str, str]:
+    """A folder's name for each scenario of a feature, by its location.
+
+    Unique even where capitals do not count, and the same whichever part of the feature is run.
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for scenario in feature.scenarios:
+        rows = [f"{name} {value}" for name, value in scenario.row.items()]
+        name = file_name(", ".join([scenario.title, *rows]))
+        if name.casefold() in taken:
+            name = f"{name}-line-{scenario.location.rpartition(':')[2]}"
+        taken.add(name.casefold())
+        names[scenario.location] = name
+    return names
+
+
+def feature_folder(feature: FeatureView) -> str:
+    """``persistence.restart`` for features/persistence/restart.feature: one folder a file, whatever the titles."""
+    path = Path(feature.location.rpartition(":")[0])
+    parts = [part for part in (*path.parts[:-1], path.stem) if part not in ("features", "/", "..", ".")]
+    return file_name(".".join(parts[-3:]))
+
+
+def write(
+    root: Path,
+    feature: FeatureView,
+    scenario: ScenarioView,
+    run: RunFacts,
+    *,
+    logs: Mapping[str, str],
+    history: Path | None,
+    move: bool,
+) -> Path:
+    """Write one scenario's evidence below ``root`` in place of an earlier run's; returns its folder.
+
+    logs: a broker's label to its log of this scenario. history: the folder of Parquet files; ``move`` takes it away
+    from where it is instead of copying it. OSError passes through: evidence that cannot be kept is worth knowing.
+    """
+    folder = place(root, feature, scenario)
+    clear(folder)
+    folder.mkdir(parents=True)
+    if history is not None and history.is_dir():
+        if move:
+            shutil.move(history, folder / "history")
+        else:
+            shutil.copytree(history, folder / "history")
+    if scenario.facts.verdict is not None:
+        _put(folder / "verdict.json", json.dumps(scenario.facts.verdict, indent=2, default=str, ensure_ascii=False))
+    _put(folder / "verdict.txt", words(feature, scenario, (folder / "history") if history else None))
+    _put(folder / "settings.txt", settings_text(run))
+    _put(folder / "command.txt", scenario.facts.rerun)
+    taken: set[str] = set()
+    for label, text in logs.items():
+        name = file_name(label)
+        while name.casefold() in taken:
+            name += "+"
+        taken.add(name.casefold())
+        _put(folder / f"{name}.log", text)
+    return folder
+
+
+def place(root: Path, feature: FeatureView, scenario: ScenarioView) -> Path:
+    """Where the evidence of ``scenario`` belongs."""
+    return root / feature_folder(feature) / folder_names(feature)[scenario.location]
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run left for the same scenario: old evidence beside a new report misleads."""
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def words(feature: FeatureView, scenario: ScenarioView, history: Path | None) -> str:
+    """What a person reads first."""
+    lines = [feature.name, scenario.name, scenario.location, "", f"Verdict: {scenario.words}."]
+    if scenario.problem is not None:
+        lines.append(scenario.problem.sentence)
+        if scenario.problem.step:
+            lines.append(f"Step: {scenario.problem.step} ({scenario.problem.location})")
+    if scenario.after:
+        lines.append(f"After: {scenario.after}")
+    if scenario.facts.verdict_words:
+        lines += ["", clean(scenario.facts.verdict_words).rstrip()]
+    if scenario.problem is not None and scenario.problem.text:
+        lines += ["", "In full:", scenario.problem.text]
+    if history is not None:
+        lines += ["", f"Check again: python -m integrity.check {shlex.quote(str(history))}"]
+    lines.append(f"Run again: {scenario.facts.rerun}")
+    return "\n".join(lines)
+
+
+def settings_text(run: RunFacts) -> str:
+    """``name=value`` lines: the run's facts, then every option. Secrets are masked."""
+    facts = [f"# {name}: {value}" for name, value in run.table().items()]
+    options = [f"{name}={masked(name, '' if value is None else value)}" for name, value in run.settings.items()]
+    return "\n".join([*facts, *options])
+
+
+def settings_of(settings: Any) -> dict[str, object]:
+    """A mapping or a dataclass of options as a plain dict, in its order."""
+    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
+        return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return dict(settings)
+
+
+def rerun_command(location: str, run: RunFacts) -> str:
+    """The command line that runs the scenario at ``location`` (file:line) alone, as it ran.
+
+    A secret among the options is masked here too: it has to be filled in again.
+    """
+    options = dict(run.options)
+    if run.seed is not None:
+        options["seed"] = str(run.seed)
+    given = [f"{name}={masked(name, value)}" for name, value in options.items()]
+    return shlex.join(["behave", location, *(word for pair in given for word in ("-D", pair))])
+
+
+def _put(path: Path, text: str) -> None:
+    # A log may hold anything, lone surrogates included: nothing of it may keep the evidence from being written.
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", errors="backslashreplace")
