@@ -8,12 +8,14 @@ compare short lists of values instead.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from integrity import progress
 from integrity.brokers.base import Broker
+from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
 from integrity.faults import process
 from integrity.history.recorder import Recorder
@@ -24,14 +26,32 @@ PUBLISH_SECONDS = 60.0
 READ_SECONDS = 60.0
 
 
+class Part(Protocol):
+    """Something a scene keeps for one area of sentences (a load under way, the members of a group)."""
+
+    def __init__(self, scene: Scene) -> None: ...
+
+    def close(self) -> None:
+        """End what is under way; called once, before the history is closed."""
+
+
+P = TypeVar("P", bound=Part)
+
+
 class Scene:
     """State of one scenario; made before it, closed after it.
 
-    folder: where the history is written. facts: what the reports show of the scenario.
+    broker: the feature's; a scenario that wants another one calls ``use_broker``. brokers: makes and discards
+    brokers. folder: where the history is written. facts: what the reports show of the scenario.
+    spoiled: set it when the broker must not serve another scenario (damaged files, other settings).
     """
 
-    def __init__(self, broker: Broker, driver: Driver, folder: Path, facts: ScenarioFacts) -> None:
+    def __init__(self, broker: Broker, brokers: Brokers, driver: Driver, folder: Path, facts: ScenarioFacts) -> None:
         self.broker = broker
+        self.brokers = brokers
+        self.spoiled = False
+        self._own_brokers: list[Broker] = []
+        self._parts: dict[type, Part] = {}
         self.driver = driver
         self.folder = folder
         self.facts = facts
@@ -56,6 +76,21 @@ class Scene:
         """Put an event into the history and the report."""
         self.facts.event(subject, what, detail)
         self.recorder.event(subject, what, detail)
+
+    def part(self, kind: Callable[[Scene], P]) -> P:
+        """The scene's one ``kind``, made at the first call: ``scene.part(Load)``."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self)
+        return self._parts[kind]
+
+    def use_broker(self, settings: Mapping[str, str]) -> Broker:
+        """Start a broker for this scenario alone, with these server properties, and work with it from now on."""
+        broker = self.brokers.create(settings)
+        self._own_brokers.append(broker)
+        broker.listener = self.note
+        broker.start()
+        self.broker = broker
+        return broker
 
     # -- topics -------------------------------------------------------------------------------------
     def create_topic(self, partitions: int = 1, name: str | None = None, **configs: str) -> str:
@@ -146,7 +181,13 @@ class Scene:
         if self._closed:
             return
         self._closed = True
-        self.recorder.close()
+        try:
+            for part in self._parts.values():
+                part.close()
+            self.recorder.close()
+        finally:
+            for broker in self._own_brokers:
+                self.brokers.discard(broker)
         if passed and self._validating:
             progress.say("✅ Kafka data integrity validation PASSED! 🎉")
 

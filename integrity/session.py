@@ -89,6 +89,9 @@ class Session:
     # -- features -----------------------------------------------------------------------------------
     def open_feature(self, feature) -> None:
         """A fresh broker. One that cannot start is remembered: raised here, it would turn into silent skips."""
+        self._fresh_broker()
+
+    def _fresh_broker(self) -> None:
         self._broker_error = None
         self.broker = self.brokers.create()
         try:
@@ -104,17 +107,28 @@ class Session:
     # -- scenarios ----------------------------------------------------------------------------------
     def open_scene(self, scenario) -> Scene:
         facts = self.reports.scenario(scenario)
+        if self.broker is None:
+            self._fresh_broker()
         if self._broker_error is not None:
             raise self._broker_error
         self._scenes += 1
-        self.scene = Scene(self.broker, self.driver, self.run.directory / f"scenario-{self._scenes}", facts)
+        self.scene = Scene(
+            self.broker, self.brokers, self.driver, self.run.directory / f"scenario-{self._scenes}", facts
+        )
         return self.scene
 
     def close_scene(self, scenario) -> None:
         scene, self.scene = self.scene, None
-        if scene is not None:
+        if scene is None:
+            return
+        try:
             scene.close(passed=scenario.status.name == "passed")
-            shutil.rmtree(scene.folder, ignore_errors=True)
+        finally:
+            if scene.folder.exists():
+                shutil.rmtree(scene.folder)
+            # No scenario may depend on what an earlier one did to the broker.
+            if scene.spoiled or not self.broker.is_usable():
+                self.close_feature()
 
     # -- the end ------------------------------------------------------------------------------------
     def end(self) -> None:

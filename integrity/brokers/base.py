@@ -171,6 +171,10 @@ class Broker(ABC):
         """True when its address refuses: nothing listens there any more."""
         return probe.refuses(self.bootstrap_servers)
 
+    def is_usable(self) -> bool:
+        """True when it runs and answers a new client now."""
+        return self.is_alive() and probe.answers(self.bootstrap_servers, self.config.node)
+
     def check_alive(self) -> None:
         """Raise BrokerFailed, with the log's tail, when it should be running and is not."""
         if self._expected_alive and not self.is_alive():
