@@ -2,7 +2,8 @@
 # A container engine for CI.
 #   engine.sh start   when none answers: install one (as root, on Debian or Ubuntu) and start it; also see to debootstrap
 #   engine.sh stop    end the engine that start has started, and no other
-# DOCKER_HOST, where it names a socket, is where the engine listens; DOCKERD_OPTIONS go to dockerd as they are.
+# DOCKER_HOST, where it names a socket, is where the engine listens. A second engine is never started beside one that
+# runs: they would share the machine's bridge and packet filter, and each would undo the other's.
 set -eu
 
 host=${DOCKER_HOST:-unix:///var/run/docker.sock}
@@ -17,6 +18,7 @@ fail() {
     exit 1
 }
 has() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+runs_elsewhere() { cat /proc/[0-9]*/comm 2>/dev/null | grep -qx dockerd; }
 answers() { has docker && DOCKER_HOST=$host timeout 10 docker info >/dev/null 2>&1; }
 
 install_packages() {
@@ -55,12 +57,11 @@ start() {
         return
     fi
     [ "$(id -u)" -eq 0 ] || fail "none answers at $host, and only root can start one"
+    ! runs_elsewhere || fail "none answers at $host, but a dockerd runs on this machine: point DOCKER_HOST at its socket"
     mountpoint -q /sys/fs/cgroup || cgroupfs-mount
 
     # A session of its own: Ctrl-C must not end it before the suite has cleaned up in it.
-    # shellcheck disable=SC2086
-    PATH=$PATH:/usr/sbin:/sbin setsid dockerd --host "$host" --pidfile "$pidfile" ${DOCKERD_OPTIONS-} \
-        >"$log" 2>&1 </dev/null &
+    PATH=$PATH:/usr/sbin:/sbin setsid dockerd --host "$host" --pidfile "$pidfile" >"$log" 2>&1 </dev/null &
     local pid=$! deadline=$((SECONDS + 60))
     until answers; do
         kill -0 "$pid" 2>/dev/null || fail "dockerd ended: $(tail -n 1 "$log")"
