@@ -142,7 +142,8 @@ def install(context: Context, run: RunFacts, folder: Path | None = None) -> Repo
     folder = folder or Path(config.base_dir or ".") / "reports"
     for place in [folder, *([Path(config.junit_directory)] if config.junit else [])]:
         _must_be_writable(place)
-    run.command = run.command or shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    program = "behave" if sys.argv[0].endswith("__main__.py") else os.path.basename(sys.argv[0])
+    run.command = run.command or shlex.join([program, *sys.argv[1:]])
     run.options = run.options or dict(config.userdata_defines or [])
     run.settings = run.settings or dict(config.userdata)
     reports = Reports(context, run, folder)

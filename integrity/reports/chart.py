@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from integrity.reports.text import clean, one_line
-from integrity.reports.timeline import Fault, Mark, Series, Timeline
+from integrity.reports.timeline import BUCKETS, Fault, Mark, Series, Timeline
 
 #: Widths in pixels: a desktop's column, a phone's.
 WIDE, NARROW = 760, 340
@@ -62,8 +62,13 @@ def latency_svg(timeline: Timeline, width: int = WIDE) -> str:
     top, height = 20, 70
 
     def path(values: list[tuple[float, float]]) -> str:
-        pairs = (f"{scale.x(x):.1f} {top + height - y / highest * height:.1f}" for x, y in values)
-        return "M" + "L".join(pairs)
+        drawn, before = [], -math.inf
+        for seconds, value in values:
+            # Where nothing was acknowledged there is nothing to connect.
+            pen = "L" if seconds - before < 3 * timeline.seconds / BUCKETS else "M"
+            drawn.append(f"{pen}{scale.x(seconds):.1f} {top + height - value / highest * height:.1f}")
+            before = seconds
+        return "".join(drawn)
 
     parts = [
         _bands(timeline.faults, scale, top, top + height),

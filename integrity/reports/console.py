@@ -9,6 +9,7 @@ from pathlib import Path
 
 from integrity import progress
 from integrity.reports import views
+from integrity.reports.evidence import near
 from integrity.reports.model import RunFacts
 from integrity.reports.views import FeatureView, ScenarioView
 
@@ -39,9 +40,9 @@ def summary(run: RunFacts, features: list[FeatureView], report: Path, evidence: 
     if counts[views.NOT_RUN]:
         why = "the run was interrupted" if run.interrupted else "the run ended before"
         lines.append((_YELLOW, f"Not run: {counts[views.NOT_RUN]} ({why})"))
-    lines.append(("", f"Report: {_near(report)}"))
+    lines.append(("", f"Report: {near(report)}"))
     if evidence is not None:
-        lines.append(("", f"Evidence: {_near(evidence)}"))
+        lines.append(("", f"Evidence: {near(evidence)}"))
     return lines[:MOST_LINES]
 
 
@@ -90,12 +91,6 @@ def took_words(seconds: float) -> str:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
-
-
-def _near(path: Path) -> str:
-    """``path`` as seen from here, where that is shorter."""
-    resolved, here = path.resolve(), Path.cwd()
-    return str(resolved.relative_to(here)) if resolved.is_relative_to(here) else str(resolved)
 
 
 def coloured() -> bool:

@@ -124,9 +124,15 @@ def words(feature: FeatureView, scenario: ScenarioView, history: Path | None) ->
     if scenario.problem is not None and scenario.problem.text:
         lines += ["", "In full:", scenario.problem.text]
     if history is not None:
-        lines += ["", f"Check again: python -m integrity.check {shlex.quote(str(history))}"]
-    lines.append(f"Run again: {scenario.facts.rerun}")
+        lines += ["", f"Check again: python -m integrity.check {shlex.quote(near(history))}"]
+    lines += ["", f"Run again: {scenario.facts.rerun}"]
     return "\n".join(lines)
+
+
+def near(path: Path) -> str:
+    """``path`` as seen from here, where it lies below; reports move from machine to machine."""
+    resolved, here = path.resolve(), Path.cwd()
+    return str(resolved.relative_to(here)) if resolved.is_relative_to(here) else str(resolved)
 
 
 def settings_text(run: RunFacts) -> str:

@@ -48,8 +48,8 @@ def render(run: RunFacts, features: list[FeatureView], folder: Path) -> str:
         drawn = "".join(chart.latency_svg(timeline, width) for width in (chart.WIDE, chart.NARROW))
         return Markup(drawn)
 
-    def link(path: Path) -> str:
-        return quote(os.path.relpath(path, folder).replace(os.sep, "/")) + "/"
+    def beside(path: Path) -> str:
+        return os.path.relpath(path, folder).replace(os.sep, "/") + "/"
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
@@ -59,7 +59,9 @@ def render(run: RunFacts, features: list[FeatureView], folder: Path) -> str:
         "short": lambda text: shortened(clean(text), TEXT_CHARACTERS),
         "picture": picture,
         "latency": latency,
-        "link": link,
+        "beside": beside,
+        "link": lambda path: quote(beside(path)),
+        "flowing": flowing,
         "mark": lambda status: MARKS[status],
         "words": lambda status: views.WORDS[status],
     }
@@ -100,14 +102,23 @@ def headline(run: RunFacts, counts: Counter[str], unclean: int) -> str:
     if not counts[views.HELD] and not counts[views.FAILED] and not counts[views.ERROR]:
         return "Nothing was checked."
     if counts[views.FAILED]:
-        return f"{_many(counts[views.FAILED], 'scenario')} of {total} did not hold."
+        return f"{counts[views.FAILED]} of {_many(total, 'scenario')} did not hold."
     if counts[views.ERROR]:
-        return f"{_many(counts[views.ERROR], 'scenario')} of {total} could not be checked."
+        return f"{counts[views.ERROR]} of {_many(total, 'scenario')} could not be checked."
     if unclean:
         return f"Everything held, but {_many(unclean, 'feature')} could not be cleaned up."
     if run.interrupted or counts[views.NOT_RUN]:
         return "Everything held as far as the run went."
     return "Everything that was checked held."
+
+
+def flowing(lines: list[str]) -> str:
+    """A description's lines as paragraphs: line breaks of the file are none on the page, except before a list's item."""
+    text = ""
+    for line in (line.strip() for line in lines):
+        joined = " " if text and line and not line.startswith(("-", "*", "|", "•")) else "\n"
+        text += f"{joined if text else ''}{line}"
+    return text
 
 
 def _many(count: int, noun: str) -> str:

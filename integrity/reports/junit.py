@@ -24,6 +24,7 @@ from behave.reporter.base import Reporter
 from behave.reporter.junit import JUnitReporter
 
 from integrity.reports import views
+from integrity.reports.evidence import near
 from integrity.reports.model import RunFacts
 from integrity.reports.text import clean, one_line, shortened
 from integrity.reports.views import FeatureView, Problem, ScenarioView
@@ -139,7 +140,7 @@ def case_properties(scenario: ScenarioView, rule: str) -> dict[str, str]:
         "rule": rule,
         "location": scenario.location,
         "tags": " ".join(f"@{tag}" for tag in scenario.tags),
-        "evidence": clean(scenario.facts.evidence or ""),
+        "evidence": clean(near(scenario.facts.evidence)) if scenario.facts.evidence else "",
         "run again": scenario.facts.rerun,
         **{name: str(value) for name, value in scenario.facts.figures().items()},
     }

@@ -89,7 +89,7 @@ def file_name(title: str) -> str:
     short titles may still meet (``a/b`` and ``a b``): the caller makes them unique.
     """
     normal = unicodedata.normalize("NFC", clean(title))
-    kept = "".join(c if c.isalnum() or c in "-_.,@+=()" else " " for c in normal)
+    kept = "".join(c if c.isalnum() or c in "-_." else " " for c in normal)
     name = "-".join(kept.split()).strip(".-")
     if not name:
         name = "unnamed"

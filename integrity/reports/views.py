@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -32,6 +33,9 @@ WORDS = {
 
 #: The worst verdict of several is the first of these that occurs.
 _WORST = (FAILED, ERROR, NOT_RUN, HELD, SKIPPED, NOT_SELECTED)
+
+#: What behave adds to the name of an outline's row.
+_ROW_NUMBER = re.compile(r"\s*-- @\d+\.\d+.*$")
 
 FactsOf = Callable[[Scenario], "ScenarioFacts | None"]
 
@@ -240,11 +244,12 @@ def scenario_view(
     problem = _problem(scenario, feature, rule, noted is not None, run)
     status, reason = _status(scenario, problem, noted, run)
     row = getattr(scenario, "_row", None)
+    values = {clean(name): clean(value) for name, value in row.items()} if row is not None else {}
     outline = scenario.parent if isinstance(scenario.parent, ScenarioOutline) else None
     return ScenarioView(
-        name=one_line(scenario.name),
+        name=_full_name(scenario, values),
         title=one_line(outline.name if outline else scenario.name),
-        row={clean(name): clean(value) for name, value in row.items()} if row is not None else {},
+        row=values,
         outline=outline,
         description=[clean(line) for line in scenario.description],
         tags=sorted(str(tag) for tag in scenario.effective_tags),
@@ -260,6 +265,13 @@ def scenario_view(
         stderr=clean(scenario.captured.stderr or ""),
         log=clean(scenario.captured.log or ""),
     )
+
+
+def _full_name(scenario: Scenario, row: dict[str, str]) -> str:
+    """The name that stands alone: an outline's row has its values in it instead of behave's row number."""
+    name = _ROW_NUMBER.sub("", one_line(scenario.name))
+    missing = ", ".join(f"{key}: {value}" for key, value in row.items() if value not in name)
+    return one_line(f"{name} ({missing})" if missing else name)
 
 
 def step_view(step: Step) -> StepView:
