@@ -7,6 +7,7 @@ compare short lists of values instead.
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -19,6 +20,7 @@ from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
 from integrity.faults import process
 from integrity.history.recorder import Recorder
+from integrity.reports import timeline
 from integrity.reports.model import ScenarioFacts
 
 #: Bounds in seconds, before timeout_factor.
@@ -51,6 +53,8 @@ class Scene:
         self.brokers = brokers
         self.spoiled = False
         self._own_brokers: list[Broker] = []
+        #: Where this scenario's part of each broker's log begins.
+        self._log_marks = {broker: broker.log_mark()}
         self._parts: dict[type, Part] = {}
         self.driver = driver
         self.folder = folder
@@ -87,6 +91,7 @@ class Scene:
         """Start a broker for this scenario alone, with these server properties, and work with it from now on."""
         broker = self.brokers.create(settings)
         self._own_brokers.append(broker)
+        self._log_marks[broker] = 0
         broker.listener = self.note
         broker.start()
         self.broker = broker
@@ -181,15 +186,29 @@ class Scene:
         if self._closed:
             return
         self._closed = True
-        try:
-            for part in self._parts.values():
-                part.close()
-            self.recorder.close()
-        finally:
-            for broker in self._own_brokers:
-                self.brokers.discard(broker)
+        for part in self._parts.values():
+            part.close()
+        self.recorder.close()
+        if self.facts.verdict is not None:
+            self.facts.timeline = timeline.from_history(self.folder, self.facts.verdict)
         if passed and self._validating:
             progress.say("✅ Kafka data integrity validation PASSED! 🎉")
+
+    @property
+    def history(self) -> Path | None:
+        """Where its history is; None for a scenario that recorded nothing but events."""
+        return self.folder if self.topics else None
+
+    def logs(self) -> dict[str, str]:
+        """What each broker logged during this scenario, by its label."""
+        return {broker.label: broker.log(mark) for broker, mark in self._log_marks.items()}
+
+    def discard(self) -> None:
+        """Take down the scenario's own brokers and delete its history, where it was not kept as evidence."""
+        for broker in self._own_brokers:
+            self.brokers.discard(broker)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
 
 def _text(value: bytes | None) -> str:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 import random
-import shutil
 import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from integrity import progress, waiting
@@ -124,8 +122,10 @@ class Session:
         try:
             scene.close(passed=scenario.status.name == "passed")
         finally:
-            if scene.folder.exists():
-                shutil.rmtree(scene.folder)
+            self.reports.keep_evidence(
+                scenario, keep=self.settings.keep, logs=scene.logs(), history=scene.history, move=True
+            )
+            scene.discard()
             # No scenario may depend on what an earlier one did to the broker.
             if scene.spoiled or not self.broker.is_usable():
                 self.close_feature()
@@ -141,6 +141,3 @@ class Session:
         finally:
             self.run.end()
 
-
-#: Where the reports go, for messages.
-REPORTS = Path("reports")

@@ -94,8 +94,12 @@ class Broker(ABC):
         """Whether its process runs (a frozen one does)."""
 
     @abstractmethod
-    def log(self) -> str:
-        """All that the broker has logged since it was created, over every start."""
+    def log(self, mark: int = 0) -> str:
+        """What the broker has logged since ``mark``, by default since it was created, over every start."""
+
+    def log_mark(self) -> int:
+        """The present end of its log, for ``log`` to begin at."""
+        return len(self.log())
 
     @abstractmethod
     def _launch(self) -> None:

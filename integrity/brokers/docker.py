@@ -121,10 +121,10 @@ class DockerBroker(Broker):
         self._seen_alive = time.monotonic()
         return True
 
-    def log(self) -> str:
+    def log(self, mark: int = 0) -> str:
         if self._started is None:
-            return self._earlier_log
-        return self._earlier_log + self._container.logs().decode(errors="replace")
+            return self._earlier_log[mark:]
+        return (self._earlier_log + self._container.logs().decode(errors="replace"))[mark:]
 
     @contextmanager
     def files(self) -> Iterator[Path]:

@@ -67,10 +67,15 @@ class EmbeddedBroker(Broker):
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def log(self) -> str:
+    def log(self, mark: int = 0) -> str:
         if not self._log_file.exists():
             return ""
-        return self._log_file.read_text(errors="replace")
+        with open(self._log_file, "rb") as file:
+            file.seek(mark)
+            return file.read().decode(errors="replace")
+
+    def log_mark(self) -> int:
+        return self._log_file.stat().st_size if self._log_file.exists() else 0
 
     @contextmanager
     def files(self) -> Iterator[Path]:

@@ -78,14 +78,18 @@ def full_name(image: str) -> str:
 
 def has_image(image: str) -> bool:
     """Whether the engine has the image already. Raises Unavailable when no engine answers."""
+    return image_id(image) is not None
+
+
+def image_id(image: str) -> str | None:
+    """The engine's id of the image, or None when it has none of that name. Raises as ``has_image``."""
     from docker.errors import ImageNotFound
 
     with closing(engine()) as client:
         try:
-            client.images.get(full_name(image))
+            return client.images.get(full_name(image)).id
         except ImageNotFound:
-            return False
-        return True
+            return None
 
 
 def can_pull(image: str) -> bool:
