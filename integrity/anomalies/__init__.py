@@ -35,7 +35,7 @@ One fault, one name
     ``duplicated`` nor as ``reordered`` nor as ``wrong_offset``. Two contents of one message at one offset: ``corrupted``.
     A copy of a message further up: ``duplicated``, never ``reordered``. Missing from a committed transaction of which
     something was seen: ``torn_transaction``, not ``lost``; all of it missing: ``lost``. Passed over by every reader:
-    ``lost``, not ``poll_skip``. Passed over, then seen by the same reader: ``nonmonotonic_poll`` only.
+    ``lost``, not ``poll_skip``. Never sent: ``phantom``, however often and wherever it stands. Passed over, then seen by the same reader: ``nonmonotonic_poll`` only.
 
 Never vacuous
     A history in which nothing was acknowledged or nothing was read is not intact. Neither is one with a partition that

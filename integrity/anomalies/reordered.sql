@@ -3,7 +3,8 @@
 -- Legal when: the publisher is not idempotent and has several requests in flight, one of which is retried; across
 -- partitions there is no order at all, and none is checked.
 -- A message is taken at the lowest of its offsets in the partition, so that a retried copy further up is duplicated and
--- not reordered. Sightings at an offset that showed two messages are inconsistent_offset's. One is counted for each
+-- not reordered. Sightings at an offset that showed two messages are inconsistent_offset's, and
+-- what nobody sent has no place in the order. One is counted for each
 -- message that stands below the next earlier one of its publisher in the partition.
 -- Counts: {count} {message|messages} out of a publisher's order
 -- Says: message {sequence} of publisher {publisher} stands at offset {offset} of {topic}-{partition}, below its earlier message {earlier_sequence} at offset {earlier_offset}
@@ -18,6 +19,8 @@ FROM (
         JOIN unruly u ON u.publisher = r.publisher AND u.topic = r.topic AND u.partition = r.partition
         LEFT JOIN clashes x ON x.topic = r.topic AND x.partition = r.partition AND x.offset = r.offset
         WHERE x.topic IS NULL AND r.sequence IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM pairs n WHERE n.unsent AND n.read_publisher = r.publisher
+                          AND n.read_sequence = r.sequence)
         GROUP BY r.publisher, r.topic, r.partition, r.sequence
     ) p
 ) w
