@@ -1,7 +1,5 @@
 """Life cycle: settings, then brokers, then a scenario's scene, then evidence and clean-up, whatever happens."""
 
-from __future__ import annotations
-
 import sys
 
 if sys.version_info < (3, 11):

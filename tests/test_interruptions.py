@@ -1,0 +1,95 @@
+"""Runs that are cut short leave no process and no folder, whether by Ctrl-C, SIGTERM or kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from integrity import runs
+from integrity.waiting import wait_until
+
+ROOT = Path(__file__).parent.parent
+
+
+class LiveRun:
+    """A behave run of our own, with a temporary folder of its own, in which its broker is up."""
+
+    def __init__(self, folder: Path) -> None:
+        # A link to the project, so that the reports of this run do not replace real ones.
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        for name in ("features", "steps", "integrity", "environment.py", "behave.ini"):
+            (folder / name).symlink_to(ROOT / name)
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "behave", "-D", "broker=embedded", "features/persistence/restart.feature"],
+            cwd=folder,
+            env=os.environ | {"TMPDIR": str(self.temporary)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.said = ""
+
+    @property
+    def base(self) -> Path:
+        return self.temporary / f"kafka-integrity-{os.getuid()}"
+
+    def brokers(self) -> list[psutil.Process]:
+        """Every process whose command line names this run's temporary folder."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(self.temporary) in word for word in process.info["cmdline"] or []):
+                found.append(process)
+        return found
+
+    def wait_for_a_scenario(self) -> None:
+        """Until the first scenario is at work."""
+        while "was acknowledged" not in self.said:
+            line = self.process.stdout.readline()
+            assert line, self.said
+            self.said += line
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        self.said += self.process.communicate(timeout=60)[0]
+        return self.process.returncode
+
+
+@pytest.fixture
+def live(tmp_path, kafka):
+    run = LiveRun(tmp_path)
+    yield run
+    run.process.kill()
+    run.process.communicate()
+    for process in run.brokers():
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_cleans_up_reports_and_fails(live, number):
+    live.wait_for_a_scenario()
+    assert live.brokers()
+    assert live.end(number) != 0
+    assert live.brokers() == []
+    assert list((live.base / "runs").iterdir()) == []
+    assert list((live.folder / "reports" / "junit").glob("*.xml"))
+    assert (live.folder / "reports" / "report.html").exists()
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(live):
+    live.wait_for_a_scenario()
+    live.end(signal.SIGKILL)
+    assert live.brokers(), "a kill -9 leaves the broker behind"
+    assert list((live.base / "runs").iterdir())
+    done = runs.sweep(live.base)
+    assert len(done) == 1
+    wait_until(lambda: not live.brokers(), what="the dead run's broker to be gone", seconds=10)
+    assert list((live.base / "runs").iterdir()) == []
