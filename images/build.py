@@ -55,11 +55,14 @@ def build(kafka: str, base_image: str | None = None) -> str:
             base.build(client, base_image, base.archive(suite))
     tag = f"{IMAGE}:{kafka}"
     progress.say(f"Building {tag}…")
+    before = engine.image_id(tag)
     with tempfile.TemporaryFile() as context:
         _pack(context, distribution)
         context.seek(0)
         client.api.timeout = BUILD_SECONDS
         _build(client, context, tag, {"BASE": base_image, "KAFKA": kafka})
+    if before is not None and before != engine.image_id(tag):
+        _remove_replaced(client, before)
     return tag
 
 
@@ -108,6 +111,20 @@ def _build(client, context: BinaryIO, tag: str, arguments: dict[str, str]) -> No
                     progress.replace_line(f"  {line}")
     finally:
         progress.replace_line("")
+
+
+def _remove_replaced(client, image_id: str) -> None:
+    """Remove the image that had our tag before, unless it has another or a container still uses it."""
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        if not client.images.get(image_id).tags:
+            client.images.remove(image_id)
+    except ImageNotFound:
+        return
+    except APIError as error:
+        if error.status_code != 409:  # in use
+            raise
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,414 @@
+"""Brokers in containers, on a real engine with the image that ``make image`` builds; skipped where either is not."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import json
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from integrity.brokers import docker, probe
+from integrity.brokers.base import BrokerConfig, BrokerFailed
+from integrity.brokers.docker import DATA, DockerBroker, environment
+from integrity.brokers.engine import LABEL, OWN_IMAGES, full_name
+from integrity.errors import Unavailable
+from integrity.runs import Run
+from integrity.settings import Settings
+from integrity.waiting import wait_until
+
+IMAGE = f"{OWN_IMAGES}kafka:{Settings().kafka}"
+
+
+@pytest.fixture(scope="module")
+def client():
+    try:
+        client = docker.engine()
+    except Unavailable as error:
+        pytest.skip(str(error))
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def image(client) -> str:
+    if not docker.has_image(IMAGE):
+        pytest.skip(f"the engine has no {IMAGE}: make image")
+    return IMAGE
+
+
+@pytest.fixture(scope="module")
+def shared(image: str, run: Run) -> Iterator[DockerBroker]:
+    """One broker for all tests of the life cycle; each leaves it running."""
+    run.uses_docker()
+    settings = {"log.flush.interval.messages": "7", "made-up.by_us": "x"}
+    broker = DockerBroker(BrokerConfig(settings=settings), image=image, run=run, port=run.lease_port())
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.discard()
+
+
+@pytest.fixture
+def broker(shared: DockerBroker) -> Iterator[DockerBroker]:
+    yield shared
+    assert shared.is_alive(), "a test must leave the shared broker running"
+
+
+@pytest.fixture
+def dead_engine(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+
+
+# -- settings -------------------------------------------------------------------------------------------
+def test_properties_become_variables_as_the_images_undo_them() -> None:
+    assert environment({"log.dirs": "/d", "made-up.by_us": "x"}) == {
+        "KAFKA_LOG_DIRS": "/d",
+        "KAFKA_MADE___UP_BY__US": "x",
+    }
+
+
+def test_a_property_no_variable_stands_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="capital"):
+        environment({"listener.name.SASL.x": "y"})
+
+
+def test_the_broker_got_its_settings(broker: DockerBroker, client) -> None:
+    chunks, _ = client.containers.get(broker.name).get_archive("/opt/kafka/config/server.properties")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        written = tar.extractfile("server.properties").read().decode().splitlines()
+    assert {"log.flush.interval.messages=7", "made-up.by_us=x", f"log.dirs={DATA}"} <= set(written)
+
+
+# -- the container --------------------------------------------------------------------------------------
+def test_it_is_published_on_loopback_only(broker: DockerBroker, client) -> None:
+    container = client.containers.get(broker.name)
+    bindings = [each for several in container.ports.values() for each in several or ()]
+    host, port = probe.split_address(broker.bootstrap_servers)
+    assert bindings == [{"HostIp": host, "HostPort": str(port)}]
+    assert host == "127.0.0.1"
+
+
+def test_it_does_not_run_as_root(broker: DockerBroker, client) -> None:
+    assert client.containers.get(broker.name).exec_run(["id", "-u"]).output.strip() == b"1000"
+
+
+def test_container_and_volume_carry_the_runs_label_and_no_helper_container_appears(
+    broker: DockerBroker, client, run: Run
+) -> None:
+    assert client.containers.get(broker.name).labels[LABEL] == run.id
+    assert client.volumes.get(broker.name).attrs["Labels"] == {LABEL: run.id}
+    mine = client.containers.list(all=True, filters={"label": f"{LABEL}={run.id}"})
+    assert [each.name for each in mine] == [broker.name]
+    assert not client.containers.list(all=True, filters={"name": "ryuk"})
+
+
+# -- life cycle -----------------------------------------------------------------------------------------
+def leave_a_mark(broker: DockerBroker) -> str:
+    """Create a topic and return its name."""
+    from kafka import KafkaAdminClient
+    from kafka.admin import NewTopic
+
+    name = f"mark-{uuid.uuid4().hex[:8]}"
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    try:
+        admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
+    finally:
+        admin.close()
+    return name
+
+
+def has_topic(broker: DockerBroker, name: str) -> bool:
+    topic = probe.metadata(broker.bootstrap_servers, [name]).topics[0]
+    return topic.error_code == 0
+
+
+@contextmanager
+def down(broker: DockerBroker, how) -> Iterator[None]:
+    """Take it down with ``how`` and prove the restart: refused in between, another start time, the same address."""
+    before, address, mark = broker.started_at, broker.bootstrap_servers, leave_a_mark(broker)
+    how()
+    assert not broker.is_alive()
+    assert broker.started_at is None
+    wait_until(broker.refuses_connections, what="its address to refuse", seconds=5)
+    yield
+    broker.start()
+    assert broker.bootstrap_servers == address
+    assert broker.started_at > before
+    wait_until(lambda: has_topic(broker, mark), what=f"topic {mark}", seconds=10)
+
+
+def test_stop_and_start_keep_data_and_address(broker: DockerBroker, client) -> None:
+    with down(broker, broker.stop):
+        # 143: Kafka was process 1 and answered SIGTERM; a shell in between would have swallowed it.
+        assert client.containers.get(broker.name).attrs["State"]["ExitCode"] == 143
+    assert broker.log().count("Kafka Server started") == 2
+
+
+#: A folder that Kafka passes over; any other that is no partition's would keep the broker from starting.
+SPARE = "remote-log-index-cache"
+
+
+def test_kill_frozen_start_files_and_recreate_keep_data_and_address(broker: DockerBroker) -> None:
+    def kill_while_frozen() -> None:
+        broker.freeze()
+        assert broker.is_alive()
+        broker.kill()
+
+    with down(broker, kill_while_frozen), broker.files() as folder:
+        # While it is down its files can be read, changed, added and deleted.
+        assert (folder / "meta.properties").read_text().count("node.id=1") == 1
+        (folder / SPARE).mkdir()
+        (folder / SPARE / "one").write_bytes(b"1")
+        (folder / SPARE / "two").write_bytes(b"2")
+        (folder / "replication-offset-checkpoint").unlink()
+    # The broker has written its own checkpoint anew, so both the deletion and its rights were as they should be.
+    logged = len(broker.log())
+    with down(broker, broker.kill):
+        with broker.files() as folder:
+            assert (folder / SPARE / "one").read_bytes() == b"1"
+            assert (folder / "replication-offset-checkpoint").exists()
+            (folder / SPARE / "one").write_bytes(b"changed")
+            (folder / SPARE / "two").unlink()
+        with pytest.raises(FileNotFoundError), broker.files() as folder:  # noqa: PT012 - the block is what is tested
+            (folder / "meta.properties").unlink()
+            (folder / "meta.properties").read_text()
+        with broker.files() as folder:
+            assert (folder / SPARE / "one").read_bytes() == b"changed"
+            assert [each.name for each in (folder / SPARE).iterdir()] == ["one"]
+            assert (folder / "meta.properties").exists()
+        broker.recreate()
+    assert len(broker.log()) > logged, "the log goes on over a new container"
+
+
+def test_what_goes_back_has_its_owner_kept(broker: DockerBroker, client) -> None:
+    container = client.containers.get(broker.name)
+    said = container.exec_run(["find", DATA, "!", "-user", "appuser"]).output.decode()
+    assert said == ""
+
+
+def test_frozen_is_silent_and_alive_and_thawed_answers(broker: DockerBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PROBE_SECONDS", 0.3)
+    broker.freeze()
+    try:
+        assert broker.is_alive()
+        assert not probe.answers(broker.bootstrap_servers, 1)
+        assert not broker.refuses_connections()
+    finally:
+        broker.thaw()
+    monkeypatch.undo()
+    wait_until(lambda: probe.answers(broker.bootstrap_servers, 1), what="the thawed broker", seconds=10)
+
+
+def test_files_and_recreate_are_refused_while_it_runs(broker: DockerBroker) -> None:
+    with pytest.raises(BrokerFailed, match="taken down"), broker.files():
+        pass
+    with pytest.raises(BrokerFailed, match="still runs"):
+        broker.recreate()
+
+
+# -- starts that fail -----------------------------------------------------------------------------------
+def test_a_broker_that_dies_ends_the_wait_with_its_log(image: str, run: Run, client) -> None:
+    config = BrokerConfig(settings={"log.retention.ms": "not a number"})
+    broker = DockerBroker(config, image=image, run=run, port=run.lease_port())
+    try:
+        with pytest.raises(BrokerFailed, match=r"(?s)died on its own.*not a number"):
+            broker.start()
+    finally:
+        broker.discard()
+    broker.discard()
+    assert not client.volumes.list(filters={"name": broker.name})
+
+
+def test_a_port_in_use_is_one_line(image: str, run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        broker = DockerBroker(BrokerConfig(), image=image, run=run, port=taken.getsockname()[1])
+        try:
+            with pytest.raises(BrokerFailed, match="could not start broker 1") as caught:
+                broker.start()
+        finally:
+            broker.discard()
+    assert "\n" not in str(caught.value)
+
+
+# -- the engine -----------------------------------------------------------------------------------------
+@pytest.mark.usefixtures("dead_engine")
+@pytest.mark.parametrize("ask", [docker.engine, lambda: docker.obtain_image("x"), lambda: docker.remove_leftovers("0")])
+def test_no_engine_is_one_line_that_says_what_to_do(ask) -> None:
+    with pytest.raises(
+        Unavailable, match=r"no container engine answers .*start one .*broker=embedded needs none"
+    ) as caught:
+        ask()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    with pytest.raises(Unavailable, match="another machine"):
+        docker.engine()
+
+
+def test_nothing_of_docker_is_loaded_before_it_is_needed() -> None:
+    code = (
+        "import sys, integrity.brokers.docker as _;"
+        "print([m for m in ('docker', 'testcontainers', 'requests') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_our_own_image_that_is_missing_says_how_to_build_it(client) -> None:
+    name = f"{OWN_IMAGES}kafka:0.0.0"
+    assert not docker.has_image(name)
+    assert not docker.can_pull(name)
+    with pytest.raises(Unavailable, match="make image"):
+        docker.obtain_image(name)
+
+
+def test_an_image_that_cannot_be_had_is_one_line(client) -> None:
+    name = "127.0.0.1:1/nobody/nothing:1"  # a registry that refuses at once, whatever the network
+    assert not docker.can_pull(name)
+    with pytest.raises(Unavailable, match="cannot be had") as caught:
+        docker.obtain_image(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("confluentinc/cp-kafka", "confluentinc/cp-kafka:latest"),
+        ("localhost:5000/kafka", "localhost:5000/kafka:latest"),
+        ("apache/kafka:4.3.1", "apache/kafka:4.3.1"),
+        ("apache/kafka@sha256:00", "apache/kafka@sha256:00"),
+    ],
+)
+def test_full_names(given: str, known: str) -> None:
+    assert full_name(given) == known
+
+
+def test_an_image_is_pulled_from_a_registry(client, capfd: pytest.CaptureFixture[str]) -> None:
+    with registry(f"kafka-integrity-test-{uuid.uuid4().hex[:8]}") as name:
+        try:
+            if not docker.can_pull(name):
+                pytest.skip("this engine does not reach a registry on our loopback (it is in a virtual machine)")
+            assert not docker.has_image(name)
+            docker.obtain_image(name)
+            assert docker.has_image(name)
+        finally:
+            if docker.has_image(name):
+                client.images.remove(name)
+
+
+@contextmanager
+def registry(repository: str) -> Iterator[str]:
+    """A registry on loopback with one image of one small file; yields that image's name."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo("hello")
+        entry.size = 5
+        tar.addfile(entry, io.BytesIO(b"hello"))
+    layer = packed.getvalue()
+
+    def digest(data: bytes) -> str:
+        return "sha256:" + hashlib.sha256(data).hexdigest()
+
+    def described(kind: str, data: bytes) -> dict:
+        return {"mediaType": f"application/vnd.docker.{kind}", "size": len(data), "digest": digest(data)}
+
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
+        }
+    ).encode()
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": kind,
+            "config": described("container.image.v1+json", config),
+            "layers": [described("image.rootfs.diff.tar", layer)],
+        }
+    ).encode()
+    contents = {digest(data): data for data in (layer, config, manifest)} | {"1": manifest}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.path.rpartition("/")[2]
+            data = contents.get(wanted, b"") if wanted else b"{}"
+            self.send_response(200 if data else 404)
+            self.send_header("Content-Type", kind if "/manifests/" in self.path else "application/octet-stream")
+            self.send_header("Docker-Content-Digest", digest(data))
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(data)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}/{repository}:1"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+# -- the sweep ------------------------------------------------------------------------------------------
+def test_a_sweep_takes_what_carries_its_label_and_nothing_else(image: str, client) -> None:
+    mine, other = uuid.uuid4().hex, uuid.uuid4().hex
+    planted = [{LABEL: mine}, {LABEL: other}, {LABEL: mine + "0"}, {"not-" + LABEL: mine}]
+    names = [f"kafka-integrity-test-{uuid.uuid4().hex[:12]}" for _ in planted]
+    try:
+        for name, labels in zip(names, planted, strict=True):
+            client.volumes.create(name, labels=labels)
+            client.networks.create(name, labels=labels, internal=True)
+            client.containers.create(image, name=name, labels=labels, network_mode="none", volumes=[f"{name}:{DATA}"])
+        removed = docker.remove_leftovers(mine)
+        assert (removed.containers, removed.volumes, removed.networks) == ([names[0]], [names[0]], [names[0]])
+        assert str(removed) == "1 container, 1 volume, 1 network"
+        left = {each.name for each in client.containers.list(all=True)} & set(names)
+        assert left == set(names[1:])
+        assert {each.name for each in client.volumes.list()} & set(names) == set(names[1:])
+        assert {each.name for each in client.networks.list()} & set(names) == set(names[1:])
+        assert not docker.remove_leftovers(mine)
+    finally:
+        for labels in planted[1:3]:
+            docker.remove_leftovers(labels[LABEL])
+        client.api.remove_container(names[3], v=True)
+        client.volumes.get(names[3]).remove()
+        client.networks.get(names[3]).remove()
+
+
+def test_a_sweep_takes_a_running_broker(image: str, client) -> None:
+    lost = SimpleNamespace(id=uuid.uuid4().hex)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    broker = DockerBroker(BrokerConfig(), image=image, run=lost, port=port)
+    broker._launch()  # its readiness is of no interest
+    assert broker.is_alive()
+    removed = docker.remove_leftovers(lost.id)
+    assert (removed.containers, removed.volumes) == ([broker.name], [broker.name])
+    assert not broker._state()
+    broker.discard()
