@@ -6,6 +6,7 @@ per message. What is the same for many messages (topic, transaction, poll) is ke
 
 from __future__ import annotations
 
+import sys
 import time
 from array import array
 from collections import Counter
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Rows of a chunk: large enough for Parquet, small enough that a chunk is a few MB.
 CHUNK_ROWS = 1 << 17
+
+#: Stands in ReadChunk.identities for a record that carries none.
+NO_IDENTITY = b"\xff" * 12
 
 #: How many different sequences keep the text of the error they ended with; all are counted.
 KEPT_ERRORS = 1_000
@@ -68,6 +72,21 @@ def _times(values: array, rows: int, *, zero_is_null: bool = False) -> pa.Array:
     if zero_is_null:
         nanoseconds = pc.if_else(pc.equal(nanoseconds, 0), None, nanoseconds)
     return pc.divide(nanoseconds, 1000).cast(pa.timestamp("us"))
+
+
+def _split_identities(identities: bytearray, rows: int) -> tuple[pa.Array, pa.Array]:
+    """Publishers and sequences of ``rows`` identities (see integrity.clients.messages), null for NO_IDENTITY.
+
+    An identity that was damaged on its way may hold any bits: a publisher beyond 31 or a sequence beyond 63 bits, which
+    nobody sends, comes out as null too, and the digest tells that the record is not what was sent.
+    """
+    words = array("I", bytes(identities))
+    if sys.byteorder == "little":
+        words.byteswap()
+    publisher, high, low = (_column(words[i::3], pa.uint32(), rows) for i in range(3))
+    none = pc.or_(pc.greater_equal(publisher, 1 << 31), pc.greater_equal(high, 1 << 31))
+    sequence = pc.bit_wise_or(pc.shift_left(high.cast(pa.int64()), 32), low.cast(pa.int64()))
+    return pc.if_else(none, None, publisher).cast(pa.int32()), pc.if_else(none, None, sequence)
 
 
 class SendChunk:
@@ -228,16 +247,19 @@ def _counted(chunk: SendChunk) -> Counter[str]:
 
 
 class ReadChunk:
-    """A stretch of one reader's records, in the order seen. Columns: see schema.READS; -1 stands for no identity."""
+    """A stretch of one reader's records, in the order seen. Columns: see schema.READS.
 
-    __slots__ = ("digests", "first", "offsets", "partitions", "polls", "publishers", "sequences", "times", "topics")
+    ``identities`` holds the 12 bytes of each record's identity header, NO_IDENTITY where there is none; they are taken
+    apart only when the chunk is written.
+    """
+
+    __slots__ = ("digests", "first", "identities", "offsets", "partitions", "polls", "times", "topics")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.partitions = array("i")
         self.offsets = array("q")
-        self.publishers = array("q")
-        self.sequences = array("q")
+        self.identities = bytearray()
         self.digests = array("Q")
         self.topics = Runs()
         self.polls = Runs()
@@ -246,8 +268,7 @@ class ReadChunk:
     def table(self, reader: int, committed_only: bool) -> pa.Table:
         """The chunk as rows of ``reads``."""
         rows = len(self.offsets)
-        publishers = _column(self.publishers, pa.int64(), rows)
-        sequences = _column(self.sequences, pa.int64(), rows)
+        publishers, sequences = _split_identities(self.identities, rows)
         return pa.Table.from_arrays(
             [
                 pa.repeat(pa.scalar(reader, pa.int32()), rows),
@@ -255,8 +276,8 @@ class ReadChunk:
                 self.topics.expand(rows, pa.string()),
                 _column(self.partitions, pa.int32(), rows),
                 _column(self.offsets, pa.int64(), rows),
-                pc.if_else(pc.less(publishers, 0), None, publishers).cast(pa.int32()),
-                pc.if_else(pc.less(publishers, 0), None, sequences),
+                publishers,
+                sequences,
                 _column(self.digests, pa.uint64(), rows),
                 pa.repeat(pa.scalar(committed_only), rows),
                 pc.divide(self.times.expand(rows, pa.int64()), 1000).cast(pa.timestamp("us")),

@@ -35,6 +35,9 @@ SERVE_EVERY = 512
 #: Seconds that a full queue waits for delivery reports at a time.
 FULL_SECONDS = 0.1
 
+#: Seconds given to librdkafka to fetch its producer id before the first message; it takes a few ms on one machine.
+PRODUCER_ID_SECONDS = 0.02
+
 #: librdkafka's partition number for "the partitioner decides".
 ANY_PARTITION = -1
 
@@ -70,6 +73,10 @@ class ConfluentPublisher(Publisher):
         self._single_attempt = options.retries == 0
         if options.transactional_id is not None:
             self._producer.init_transactions(scaled(30.0))
+        elif options.idempotent:
+            # Lets librdkafka fetch its producer id over the bootstrap connection. Were a message handed over first, the metadata
+            # request for its topic would replace that connection, and the id be asked for again only after 500 ms.
+            self._producer.poll(PRODUCER_ID_SECONDS)
 
     def _report(self, chunk: SendChunk) -> Callable[..., None]:
         """The delivery callback of one chunk, to be completed with the row: ``partial(callback, row)``."""
@@ -154,44 +161,47 @@ class ConfluentPublisher(Publisher):
         places = list(partitions) if partitions is not None else [ANY_PARTITION]
         all_keys = list(keys) if keys is not None else [None]
         place_count, key_count = len(places), len(all_keys)
+        varied = partitions is not None or keys is not None
+        place, key, headers = ANY_PARTITION, None, None
         first = log.next_sequence
         done = 0
         while done < count:
             # A stretch of rows of one chunk, with everything looked up once.
             chunk = log.chunk
-            row = len(chunk.sent)
-            if row == CHUNK_ROWS:
-                chunk, row = log.next_chunk(), 0
+            begin_row = len(chunk.sent)
+            if begin_row == CHUNK_ROWS:
+                chunk, begin_row = log.next_chunk(), 0
             report = self._report(chunk)
             add_digest, add_sent, asked = chunk.digests.append, chunk.sent.append, chunk.partitions
-            stop = min(CHUNK_ROWS, row + count - done)
-            for row in range(row, stop):
+            stop = min(CHUNK_ROWS, begin_row + count - done)
+            tick = 0
+            for row in range(begin_row, stop):
                 sequence = chunk.first + row
                 start = sequence % period
                 value = block[start : start + size]
-                number = sequence - first
-                key = all_keys[number % key_count]
-                place = places[number % place_count]
                 at = now()
-                timestamp = at // 1_000_000
-                identity = pack_identity(publisher, sequence)
-                begin = pack_start(timestamp if digest_time else NO_TIMESTAMP, -1 if key is None else len(key), size)
-                if key is not None:
-                    begin += key
+                if at >= tick:
+                    # The part of the digest that changes once a millisecond.
+                    timestamp = at // 1_000_000
+                    tick = (timestamp + 1) * 1_000_000
+                    stamp = timestamp if digest_time else NO_TIMESTAMP
+                    begin = pack_start(stamp, -1, size)
+                if varied:
+                    number = sequence - first
+                    place = places[number % place_count]
+                    key = all_keys[number % key_count]
+                    asked[row] = place
+                    begin = pack_start(stamp, -1, size) if key is None else pack_start(stamp, len(key), size) + key
                 if identify:
+                    identity = pack_identity(publisher, sequence)
                     headers = [(IDENTITY_HEADER, identity)]
                     add_digest(xxh3_64_intdigest(begin + value + IDENTITY_PREFIX + identity))
                 else:
-                    headers = None
                     add_digest(xxh3_64_intdigest(begin + value))
                 add_sent(at)
-                asked[row] = place
                 try:
                     produce(topic, value, key, place, partial(report, row), None, timestamp, headers)
-                except BufferError:
-                    poll(FULL_SECONDS)
-                    self._produce(topic, value, key, place, chunk, row, timestamp, headers)
-                except KafkaException:
+                except (BufferError, KafkaException):
                     self._produce(topic, value, key, place, chunk, row, timestamp, headers)
                 if not row % SERVE_EVERY:
                     poll(0)

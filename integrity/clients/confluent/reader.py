@@ -26,10 +26,11 @@ from integrity.clients.messages import (
     NO_TIMESTAMP,
     digest,
     identity_of,
+    pack_identity,
     pack_start,
-    unpack_identity,
 )
 from integrity.history import schema
+from integrity.history.columns import NO_IDENTITY
 from integrity.history.recorder import Recorder
 
 _SPECIAL = {BEGINNING: OFFSET_BEGINNING, END: OFFSET_END}
@@ -100,8 +101,10 @@ class ConfluentReader(Reader):
         chunk = self.log.poll(time.time_ns())
         positions = self._positions
         add_partition, add_offset = chunk.partitions.append, chunk.offsets.append
-        add_publisher, add_sequence = chunk.publishers.append, chunk.sequences.append
         add_digest = chunk.digests.append
+        identities = chunk.identities
+        last_stamp, last_size = None, -1
+        begin = b""
         topics = chunk.topics
         last_topic = None
         last_place = (None, -1)
@@ -136,22 +139,24 @@ class ConfluentReader(Reader):
                 and value is not None
             ):
                 # The usual case, without a call of ours per message; it must agree with messages.digest.
-                publisher, sequence = unpack_identity(identity)
-                if key is None:
-                    begin = pack_start(stamp, -1, len(value))
+                if key is not None:
+                    start = pack_start(stamp, len(key), len(value)) + key
+                elif stamp == last_stamp and len(value) == last_size:
+                    start = begin
                 else:
-                    begin = pack_start(stamp, len(key), len(value)) + key
-                add_digest(xxh3_64_intdigest(begin + value + IDENTITY_PREFIX + identity))
+                    last_stamp, last_size = stamp, len(value)
+                    start = begin = pack_start(stamp, -1, last_size)
+                identities += identity
+                add_digest(xxh3_64_intdigest(start + value + IDENTITY_PREFIX + identity))
             else:
-                publisher, sequence = identity_of(headers) or (-1, -1)
+                known = identity_of(headers)
+                identities += NO_IDENTITY if known is None else pack_identity(*known)
                 add_digest(digest(key, value, headers or (), stamp))
             add_partition(partition)
             add_offset(offset)
-            add_publisher(publisher)
-            add_sequence(sequence)
             count += 1
             if keep is not None:
-                known = (publisher, sequence) if publisher >= 0 else (None, None)
+                known = identity_of(headers) or (None, None)
                 native = 1 if kind == TIMESTAMP_LOG_APPEND_TIME else 0
                 keep.append(
                     Record(topic, partition, offset, key, value, tuple(headers or ()), timestamp, native, *known)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
-from kafka.producer.future import RecordMetadata
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 from xxhash import xxh3_64_intdigest
 
 from integrity.clients.base import Connection, Partition, Publisher, PublisherOptions, Reader
-from integrity.clients.errors import outcome_of
+from integrity.clients.kafka_python.batches import Batches
 from integrity.clients.kafka_python.settings import connection_arguments
 from integrity.clients.messages import (
     IDENTITY_HEADER,
@@ -29,9 +27,16 @@ from integrity.clients.messages import (
 )
 from integrity.clients.values import Values
 from integrity.history import schema
-from integrity.history.columns import ACKNOWLEDGED, CHUNK_ROWS, REJECTED, SendChunk
+from integrity.history.columns import CHUNK_ROWS, REJECTED, SendChunk
 from integrity.history.recorder import Recorder
 from integrity.waiting import scaled
+
+#: Seconds between two looks at how many messages are under way, and of one flush.
+PROGRESS_SECONDS = 0.02
+FLUSH_SECONDS = 0.5
+
+#: Seconds for kafka-python's sender thread to end when nothing is under way any more.
+CLOSE_SECONDS = 2.0
 
 _NULL = object()
 
@@ -69,37 +74,11 @@ class KafkaPythonPublisher(Publisher):
             arguments["transactional_id"] = options.transactional_id
             arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
         self._producer = KafkaProducer(**arguments)
-        self._settled = [0]
-        self._progress = threading.Event()
-        self._callbacks: tuple[Callable[..., None], Callable[..., None]] | None = None
-        self._callbacks_chunk: SendChunk | None = None
+        self._batches = Batches(self.log, single_attempt=options.retries == 0)
+        #: Sends that raised, so were never under way.
+        self._refused = 0
         if options.transactional_id is not None:
             self._producer.init_transactions()
-
-    def _reports(self, chunk: SendChunk) -> tuple[Callable[..., None], Callable[..., None]]:
-        """The callbacks of one chunk for success and failure, to be completed with the row."""
-        if self._callbacks_chunk is chunk:
-            return self._callbacks
-        offsets, partitions, settled, outcomes = chunk.offsets, chunk.partitions, chunk.settled, chunk.outcomes
-        now = time.time_ns
-        log_failed = self.log.failed
-        count = self._settled
-        single_attempt = self.options.retries == 0
-
-        def delivered(row: int, metadata: RecordMetadata) -> None:
-            partitions[row] = metadata[1]
-            offsets[row] = metadata[3]
-            settled[row] = now()
-            outcomes[row] = ACKNOWLEDGED
-            count[0] += 1
-
-        def failed(row: int, error: BaseException) -> None:
-            code = getattr(error, "errno", None)
-            log_failed(chunk, row, outcome_of(code, single_attempt=single_attempt), str(error))
-            count[0] += 1
-
-        self._callbacks, self._callbacks_chunk = (delivered, failed), chunk
-        return self._callbacks
 
     def send(self, message: Message) -> int:
         log = self.log
@@ -131,17 +110,22 @@ class KafkaPythonPublisher(Publisher):
         """Hand over one message; an error at once is a rejection, since nothing was queued."""
         try:
             future = self._producer.send(topic, value, key, headers, partition, timestamp)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded as the send's error
             self.log.failed(chunk, row, REJECTED, f"{type(error).__name__}: {error}")
-            self._settled[0] += 1
+            self._refused += 1
             return
-        delivered, failed = self._reports(chunk)
-        future._add_cb_eb(partial(delivered, row), partial(failed, row))
+        self._batches.add(future, chunk, row)
+
+    def _unsettled(self, sequence: int) -> int:
+        """How many of the first ``sequence`` sends have no outcome yet."""
+        return sequence - self._refused - self._batches.settled
 
     def _wait_for_room(self, sequence: int) -> None:
         """Block while max_unsettled messages are under way: kafka-python itself would queue without limit."""
-        while sequence - self._settled[0] >= self.options.max_unsettled:
-            self._progress.wait(0.005)
+        while self._unsettled(sequence) >= self.options.max_unsettled:
+            self._batches.progress.clear()
+            self._batches.progress.wait(PROGRESS_SECONDS)
+            self._batches.look_for_splits()
 
     def publish(
         self,
@@ -163,64 +147,74 @@ class KafkaPythonPublisher(Publisher):
         places = list(partitions) if partitions is not None else [None]
         all_keys = list(keys) if keys is not None else [None]
         place_count, key_count = len(places), len(all_keys)
-        settled, limit = self._settled, self.options.max_unsettled
+        varied = partitions is not None or keys is not None
+        place, key, headers = None, None, []
+        batches = self._batches
+        limit = self.options.max_unsettled
         first = log.next_sequence
         done = 0
         while done < count:
             chunk = log.chunk
-            row = len(chunk.sent)
-            if row == CHUNK_ROWS:
-                chunk, row = log.next_chunk(), 0
-            delivered, failed = self._reports(chunk)
+            begin_row = len(chunk.sent)
+            if begin_row == CHUNK_ROWS:
+                chunk, begin_row = log.next_chunk(), 0
             add_digest, add_sent = chunk.digests.append, chunk.sent.append
-            stop = min(CHUNK_ROWS, row + count - done)
-            for row in range(row, stop):
+            stop = min(CHUNK_ROWS, begin_row + count - done)
+            tick = 0
+            for row in range(begin_row, stop):
                 sequence = chunk.first + row
-                if sequence - settled[0] >= limit:
+                if sequence - batches.settled >= limit:
                     self._wait_for_room(sequence)
                 start = sequence % period
                 value = block[start : start + size]
-                number = sequence - first
-                key = all_keys[number % key_count]
-                place = places[number % place_count]
                 at = now()
-                timestamp = at // 1_000_000
-                identity = pack_identity(publisher, sequence)
-                begin = pack_start(timestamp if digest_time else NO_TIMESTAMP, -1 if key is None else len(key), size)
-                if key is not None:
-                    begin += key
+                if at >= tick:
+                    # The part of the digest that changes once a millisecond.
+                    timestamp = at // 1_000_000
+                    tick = (timestamp + 1) * 1_000_000
+                    stamp = timestamp if digest_time else NO_TIMESTAMP
+                    begin = pack_start(stamp, -1, size)
+                if varied:
+                    number = sequence - first
+                    place = places[number % place_count]
+                    key = all_keys[number % key_count]
+                    if place is not None:
+                        chunk.partitions[row] = place
+                    begin = pack_start(stamp, -1, size) if key is None else pack_start(stamp, len(key), size) + key
                 if identify:
+                    identity = pack_identity(publisher, sequence)
                     headers = [(IDENTITY_HEADER, identity)]
                     add_digest(xxh3_64_intdigest(begin + value + IDENTITY_PREFIX + identity))
                 else:
-                    headers = []
                     add_digest(xxh3_64_intdigest(begin + value))
                 add_sent(at)
-                if place is not None:
-                    chunk.partitions[row] = place
                 try:
                     future = send(topic, value, key, headers, place, timestamp)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded as the send's error
                     log.failed(chunk, row, REJECTED, f"{type(error).__name__}: {error}")
-                    settled[0] += 1
+                    self._refused += 1
                     continue
-                future._add_cb_eb(partial(delivered, row), partial(failed, row))
+                batches.add(future, chunk, row)
             done = chunk.first + stop - first
         return count
 
     def _settle(self, seconds: float, chunk: Any, row: int) -> None:
-        self._flush(min(seconds, 0.5))
+        self._flush(min(seconds, FLUSH_SECONDS))
 
     def flush(self, seconds: float = 30.0) -> int:
-        self._flush(scaled(seconds))
-        return self.log.next_sequence - self._settled[0]
+        deadline = time.monotonic() + scaled(seconds)
+        while open_sends := self._unsettled(self.log.next_sequence):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return open_sends
+            self._flush(min(left, FLUSH_SECONDS))
+        return 0
 
     def _flush(self, seconds: float) -> None:
-        try:
+        # A flush that runs out of time raises; the caller looks at the outcomes instead, and what has none yet is open.
+        with contextlib.suppress(KafkaTimeoutError):
             self._producer.flush(seconds)
-        except KafkaTimeoutError:
-            # The caller looks at the outcomes: what has none yet is still open.
-            pass
+        self._batches.look_for_splits()
 
     def _begin(self) -> None:
         self._producer.begin_transaction()
@@ -241,5 +235,7 @@ class KafkaPythonPublisher(Publisher):
         self._producer.send_offsets_to_transaction(positions, reader.group_metadata())
 
     def _close(self, seconds: float) -> None:
-        self._flush(seconds)
-        self._producer.close(timeout=0 if self.log.counts[schema.UNKNOWN] else 1)
+        left = self.flush(seconds)
+        # Aborts what is still queued, whose outcome is then reported as unknown; nothing is reported after that.
+        self._producer.close(timeout=0 if left else CLOSE_SECONDS)
+        self._batches.look_for_splits()

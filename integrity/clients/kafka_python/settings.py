@@ -20,5 +20,5 @@ def connection_arguments(connection: Connection, client_id: str, request_timeout
         "request_timeout_ms": int(request_timeout * 1000),
         "reconnect_backoff_ms": 20,
         "reconnect_backoff_max_ms": 200,
-        "retry_backoff_ms": 50,
+        "retry_backoff_ms": 20,
     } | kafka_python_arguments(connection.properties)
