@@ -42,7 +42,8 @@ Never vacuous
     holds acknowledged messages and was not read to its end (table ``ends``): it is reported as unread.
 
 Each file's leading comment says what the anomaly means, when it is legal and what Jepsen (``jepsen.tests.kafka``) calls
-it; its lines ``Counts:`` and ``Says:`` are the templates of the words. A new ``.sql`` file in this folder is a new check.
+it; its lines ``Counts:`` and ``Says:`` are the templates of the words, and ``Needs:`` names tables without whose rows there
+is nothing to find. A new ``.sql`` file in this folder is a new check.
 The files in ``shared/`` are run first, in the order of their numbers; each becomes a table that the checks read.
 """
 

@@ -2,6 +2,7 @@
 -- surely not appended.
 -- Jepsen: G1a
 -- Legal when: a reader that is not restricted to committed messages sees what was aborted.
+-- Needs: pairs
 -- Counts: {count} {message|messages} seen though aborted or rejected
 -- Says: message {sequence} of publisher {publisher} was read at offset {offset} of {topic}-{partition} by reader {reader}, {although}
 SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.reader, w.transaction, w.read_at AS at,

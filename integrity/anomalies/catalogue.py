@@ -36,7 +36,8 @@ class Check:
     """One anomaly: its name (the file's), its query, what its comment explains, and its templates.
 
     ``counts`` has ``{count}`` and choices like ``{message|messages}`` (one, many). ``says`` has the query's columns as
-    fields; a file without one is told by its columns.
+    fields; a file without one is told by its columns. ``needs`` names the tables that must all have rows for the query to
+    find anything: where one has none the query need not be run.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Check:
     explanation: str
     counts: str
     says: str
+    needs: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Check:
@@ -53,9 +55,10 @@ class Check:
         return cls(
             name=path.stem,
             sql=text,
-            explanation="\n".join(line for line in comment if not line.startswith(("Counts:", "Says:"))),
+            explanation="\n".join(line for line in comment if not line.startswith(("Counts:", "Says:", "Needs:"))),
             counts=_template(comment, "Counts", "{count} {finding|findings}"),
             says=_template(comment, "Says", ""),
+            needs=tuple(filter(None, _template(comment, "Needs", "").replace(",", " ").split())),
         )
 
     def headline(self, count: int) -> str:

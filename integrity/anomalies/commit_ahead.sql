@@ -6,6 +6,7 @@
 -- A record is one the group was handed, or, in a partition where no member was told to seek, one that any reader saw at
 -- or above the lowest offset the group was handed, assigned or had processed. Where no processing is recorded at all
 -- (table processed absent), being handed a record stands for having processed it. Excused records do not count.
+-- Needs: commits
 -- Counts: {count} {record|records} committed before they were processed
 -- Says: group {group_id} committed offset {committed_offset} of {topic}-{partition} when the record at offset {offset} ({who}) was not yet processed
 WITH members AS (

@@ -3,6 +3,7 @@
 -- Legal when: the publisher is not idempotent and retried an append whose acknowledgement was lost.
 -- Not here: one record read by several readers, or again after a rebalance: that is one offset. A sighting at an offset
 -- that also showed another message is inconsistent_offset's.
+-- Needs: scattered
 -- Counts: {count} {message|messages} at several offsets
 -- Says: message {sequence} of publisher {publisher} stands {copies} times: at offset {offset} of {topic}-{partition}, again at offset {again_offset} of {again_topic}-{again_partition}
 SELECT a.topic, a.partition, a.offset, a.publisher, a.sequence, a.copies, a.at, a.again_topic, a.again_partition,

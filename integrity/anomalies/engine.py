@@ -39,6 +39,15 @@ _UNREADABLE = (
 )
 
 
+_EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at"
+
+_UNREAD = """
+    SELECT p.topic, p.partition, p.acknowledged FROM partitions p
+    WHERE NOT p.judged AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
+    ORDER BY p.topic, p.partition
+"""
+
+
 class HistoryUnreadable(Exception):
     """The history cannot be judged: no such directory, a damaged file, a missing column. Its text is one line."""
 
@@ -65,9 +74,9 @@ def check(
             raise HistoryUnreadable(f"{folder}: no such directory")
     with tempfile.TemporaryDirectory(prefix="integrity-check-") as spill, _connect(memory, threads, spill) as database:
         try:
-            _load(database, folders)
+            absent = _load(database, folders)
             _check_outcomes(database)
-            return _judge(database, CHECKS if checks is None else checks, examples)
+            return _judge(database, CHECKS if checks is None else checks, examples, absent)
         except _UNREADABLE as error:
             raise HistoryUnreadable(f"{', '.join(map(str, folders))}: {_one_line(error)}") from error
 
@@ -93,12 +102,13 @@ def _files(table: Table, folders: Iterable[Path]) -> list[str]:
     for folder in folders:
         single = folder / f"{table.name}.parquet"
         found += [single] if single.is_file() else []
-        found += sorted((folder / table.name).glob("*.parquet"))
+        # A part being written has a hidden name until it is whole.
+        found += sorted(path for path in (folder / table.name).glob("*.parquet") if not path.name.startswith("."))
     return [str(path) for path in found]
 
 
-def _load(database: duckdb.DuckDBPyConnection, folders: list[Path]) -> None:
-    """Makes a view of every table, and the table ``given`` of those that have files."""
+def _load(database: duckdb.DuckDBPyConnection, folders: list[Path]) -> set[str]:
+    """Makes a view of every table, and the table ``given`` of those that have files; returns those that have none."""
     files = {name: _files(table, folders) for name, table in TABLES.items()}
     columns = _columns(database, [path for paths in files.values() for path in paths])
     database.execute("CREATE TEMP TABLE given (name VARCHAR)")
@@ -106,6 +116,7 @@ def _load(database: duckdb.DuckDBPyConnection, folders: list[Path]) -> None:
         if files[name]:
             database.execute("INSERT INTO given VALUES (?)", [name])
         database.execute(f"CREATE TEMP VIEW {name} AS {_selection(table, files[name], columns)}")
+    return {name for name in TABLES if not files[name]}
 
 
 def _columns(database: duckdb.DuckDBPyConnection, files: list[str]) -> dict[str, set[str]]:
@@ -147,24 +158,21 @@ def _check_outcomes(database: duckdb.DuckDBPyConnection) -> None:
                 raise HistoryUnreadable(f"table {table} has the outcome {outcome!r}, not one of {', '.join(allowed)}")
 
 
-def _judge(database: duckdb.DuckDBPyConnection, checks: Mapping[str, Check], examples: int) -> Verdict:
+def _judge(
+    database: duckdb.DuckDBPyConnection, checks: Mapping[str, Check], examples: int, absent: set[str]
+) -> Verdict:
+    empty = set(absent)
     for step in STEPS:
         database.execute(f"CREATE TEMP TABLE {step.name} AS {step.sql}")
-    events = [
-        Event(*row)
-        for row in database.execute("SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at").fetchall()
-    ]
-    findings = {name: _find(database, one, examples) for name, one in checks.items()}
-    unread = database.execute(
-        "SELECT topic, partition, acknowledged FROM partitions "
-        "WHERE NOT judged AND EXISTS (SELECT 1 FROM given WHERE name = 'ends') ORDER BY topic, partition"
-    ).fetchall()
+        if not _count(database, step.name):
+            empty.add(step.name)
+    findings = {name: _find(database, one, examples) for name, one in checks.items() if empty.isdisjoint(one.needs)}
     return Verdict(
-        acknowledged=_count(database, "sends WHERE outcome = 'acknowledged'"),
+        acknowledged=_count(database, "sends s WHERE s.outcome = 'acknowledged'"),
         read=_count(database, "reads"),
         findings={name: finding for name, finding in findings.items() if finding.count},
-        unread=tuple(Unread(*row) for row in unread),
-        events=tuple(events),
+        unread=tuple(Unread(*row) for row in database.execute(_UNREAD).fetchall()),
+        events=tuple(Event(*row) for row in database.execute(_EVENTS).fetchall()),
     )
 
 

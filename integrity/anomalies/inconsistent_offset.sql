@@ -3,6 +3,7 @@
 -- Legal when: unclean leader election, or a loss of unflushed data on every replica, has rewritten the log's end.
 -- One offset is one finding; the two messages' sightings there are not counted as duplicated, reordered or wrong_offset
 -- as well. Two contents of the same message are corrupted.
+-- Needs: clashes
 -- Counts: {count} {offset|offsets} with two messages
 -- Says: offset {offset} of {topic}-{partition} showed {one} (reader {reader}) and {other} (reader {other_reader})
 SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.reader, w.at,

@@ -6,6 +6,7 @@
 -- Not here: a message missing from a committed transaction of which other messages were seen is torn_transaction's; a
 -- partition that was not read to its end is reported as unread. Committed readers are the judges of a transaction's
 -- messages where there are any: what only an uncommitted reader saw of them does not count.
+-- Needs: missing
 -- Counts: {count} acknowledged {message|messages} nobody read
 -- Says: message {sequence} of publisher {publisher}, acknowledged at offset {offset} of {topic}-{partition}, was read by nobody: {whereabouts}
 SELECT m.topic, m.partition, m.offset, m.publisher, m.sequence, m.transaction, m.sent_at AS at,

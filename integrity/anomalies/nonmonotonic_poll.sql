@@ -3,6 +3,7 @@
 -- Jepsen: nonmonotonic-poll, int-nonmonotonic-poll
 -- Legal when: between the two the reader was told to seek in the partition, or was assigned it or lost it (table
 -- assignments): a group's new member starts again at the committed offset.
+-- Needs: restless
 -- Counts: {count} {time|times} a reader went back
 -- Says: reader {reader} was handed offset {offset} of {topic}-{partition} after offset {earlier_offset}, with no seek or rebalance in between
 SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.reader, w.poll, w.earlier_offset, w.read_at AS at

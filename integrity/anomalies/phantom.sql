@@ -1,6 +1,7 @@
 -- phantom: a record was read that nobody sent: no send has its identity, or it carries none.
 -- Jepsen: none of its own (an unexpected value there)
 -- Legal when: somebody outside the history publishes to the same topic.
+-- Needs: pairs
 -- Counts: {count} {record|records} nobody sent
 -- Says: {who} was read at offset {offset} of {topic}-{partition}, and nobody sent it
 SELECT p.topic, p.partition, p.offset, p.read_publisher AS publisher, p.read_sequence AS sequence,

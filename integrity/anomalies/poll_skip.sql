@@ -5,6 +5,7 @@
 -- was assigned it or lost it (table assignments); the record may have been removed (table excused); the offset holds no
 -- record at all (a transaction's marker, a compacted record), or one of an aborted or unfinished transaction.
 -- Not here: an acknowledged message that nobody read although the final read went to the end is lost.
+-- Needs: passed
 -- Counts: {count} {record|records} a reader passed over
 -- Says: reader {reader} went from offset {below} to offset {above} of {topic}-{partition} and passed over offset {offset}, which holds {who}
 SELECT c.topic, c.partition, c.offset, c.publisher, c.sequence, c.reader, c.below, c.above, b.read_at AS at,

@@ -6,6 +6,7 @@
 -- not reordered. Sightings at an offset that showed two messages are inconsistent_offset's, and
 -- what nobody sent has no place in the order. One is counted for each
 -- message that stands below the next earlier one of its publisher in the partition.
+-- Needs: unruly
 -- Counts: {count} {message|messages} out of a publisher's order
 -- Says: message {sequence} of publisher {publisher} stands at offset {offset} of {topic}-{partition}, below its earlier message {earlier_sequence} at offset {earlier_offset}
 SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.earlier_sequence, w.earlier_offset, w.at

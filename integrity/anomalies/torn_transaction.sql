@@ -5,6 +5,7 @@
 -- Where committed readers read a partition to its end they are the judges, so a transaction that is aborted in one
 -- partition and committed in another is torn even though uncommitted readers see all of it. The missing messages are not
 -- counted as lost as well; a transaction of which nothing was seen is lost altogether, and not torn.
+-- Needs: missing, torn
 -- Counts: {count} committed {transaction|transactions} seen in part only
 -- Says: transaction {transaction} of publisher {publisher} was committed, and {seen} of its messages were seen, but {missing} were not: the first is message {sequence}, acknowledged at offset {offset} of {topic}-{partition}
 SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.transaction, w.seen, w.missing, w.sent_at AS at

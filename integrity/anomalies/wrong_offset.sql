@@ -3,6 +3,7 @@
 -- Legal: never.
 -- Not here: a message that is at its acknowledged offset and at another one too is duplicated; one seen only at an offset
 -- that showed another message too is inconsistent_offset's.
+-- Needs: pairs, scattered
 -- Counts: {count} {message|messages} away from where they were acknowledged
 -- Says: message {sequence} of publisher {publisher} was acknowledged at offset {acknowledged_offset} of {acknowledged_topic}-{acknowledged_partition}, but read at offset {offset} of {topic}-{partition}
 SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.sent_topic AS acknowledged_topic,
