@@ -1,7 +1,8 @@
 """What is published, and acknowledged."""
 
-from behave import given, register_type
+from behave import given, register_type, when
 
+from integrity.scenes import order, publishers
 from integrity.vocabulary import count
 
 register_type(Count=count)
@@ -20,3 +21,23 @@ def the_messages_were_produced(context, first, second, third, topic):
 @given("{messages:Count} messages were acknowledged")
 def messages_were_acknowledged(context, messages):
     context.scene.publish(messages)
+
+
+@when("a publisher sends {messages:Count} messages")
+def a_publisher_sends(context, messages):
+    publishers.publish(context.scene, messages)
+
+
+@when("a publisher sends {messages:Count} messages to all partitions in turn")
+def a_publisher_sends_in_turn(context, messages):
+    publishers.publish(context.scene, messages, partitions=order.in_turn(context.scene))
+
+
+@when("{number:Count} publishers send {messages:Count} messages each at the same time")
+def publishers_send_at_once(context, number, messages):
+    publishers.publish_together(context.scene, number, messages, partitions=order.in_turn(context.scene))
+
+
+@when("{number:Count} publishers send {messages:Count} messages each with {keys:Count} different keys")
+def publishers_send_with_keys(context, number, messages, keys):
+    publishers.publish_together(context.scene, number, messages, keys=[f"key {key}".encode() for key in range(keys)])

@@ -1,10 +1,15 @@
 """What must hold in the end."""
 
-from behave import then
-from hamcrest import assert_that, equal_to
+from behave import register_type, then
+from hamcrest import assert_that, equal_to, greater_than
 
 from integrity.list_matchers import has_no_duplicates_of, holds_exactly, misses_nothing_of, preserves_order_of
 from integrity.matchers import intact
+from integrity.scenes import order
+from integrity.scenes.reading import Reading
+from integrity.vocabulary import count
+
+register_type(Count=count)
 
 
 @then('the first message a new reader of topic "{topic}" gets is "{value}"')
@@ -35,3 +40,41 @@ def no_message_is_missing(context):
 @then("every acknowledged message is read once, in order and unchanged")
 def every_acknowledged_message_is_read(context):
     assert_that(context.scene.verdict(), intact())
+
+
+# -- order ----------------------------------------------------------------------------------------------
+@then("every partition holds {messages:Count} messages")
+def every_partition_holds(context, messages):
+    held = {place: len(records) for place, records in _by_partition(context).items()}
+    wanted = dict.fromkeys(order.scene_partitions(context.scene), messages)
+    assert_that(held, equal_to(wanted), "messages in each partition")
+
+
+@then("the messages of different publishers are mixed in every partition")
+def the_messages_are_mixed(context):
+    for place, records in _by_partition(context).items():
+        publishers = len({record.publisher for record in records})
+        assert_that(order.turns(records), greater_than(publishers - 1), f"changes of publisher in {place}")
+
+
+@then("all messages with the same key are in the same partition")
+def the_same_key_is_in_the_same_partition(context):
+    places = order.partitions_of_keys(context.scene.part(Reading).records)
+    torn = {key: where for key, where in places.items() if len(where) > 1}
+    assert_that(torn, equal_to({}), "keys in more than one partition")
+
+
+@then("the keys are spread over all partitions")
+def the_keys_are_spread(context):
+    used = sorted(_by_partition(context))
+    assert_that(used, equal_to(order.scene_partitions(context.scene)), "partitions in use")
+
+
+@then("a reader of all partitions gets later messages before earlier ones")
+def later_messages_before_earlier_ones(context):
+    overtaken = order.overtaken(context.scene.part(Reading).records)
+    assert_that(overtaken, greater_than(0), "messages read after a later one of their publisher")
+
+
+def _by_partition(context):
+    return order.by_partition(context.scene.part(Reading).records)

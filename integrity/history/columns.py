@@ -54,9 +54,11 @@ class Runs:
 
     def expand(self, rows: int, kind: pa.DataType) -> pa.Array:
         """The column of ``rows`` rows."""
-        ends = self.starts[1:] + [rows]
+        # A run may have begun that got no row: a poll that brought nothing but the end of a partition.
+        used = sum(start < rows for start in self.starts)
+        ends = self.starts[1:used] + [rows]
         encoded = pa.RunEndEncodedArray.from_arrays(
-            pa.array(ends, pa.int32()), pa.array(self.values, kind), pa.run_end_encoded(pa.int32(), kind)
+            pa.array(ends, pa.int32()), pa.array(self.values[:used], kind), pa.run_end_encoded(pa.int32(), kind)
         )
         return pc.run_end_decode(encoded) if rows else pa.array([], kind)
 

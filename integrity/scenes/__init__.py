@@ -1,0 +1,1 @@
+"""What the steps of one area of sentences call: several clients at once, groups, content, volume."""
