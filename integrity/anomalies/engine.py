@@ -29,15 +29,9 @@ _TYPES: dict[pa.DataType, str] = {
     pa.timestamp("us"): "TIMESTAMP",
 }
 
-# What a damaged file or a column of the wrong type raises; anything else (a mistake in a query) is a bug and stays one.
-_UNREADABLE = (
-    duckdb.IOException,
-    duckdb.InvalidInputException,
-    duckdb.ConversionException,
-    duckdb.SerializationException,
-    duckdb.OutOfRangeException,
-)
-
+# A mistake in a query is a bug and stays one. Whatever else the database raises comes of the files (damaged pages, columns
+# of another type) or of the machine (no memory, no disk): then there is no verdict.
+_MISTAKES = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
 
 _EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at"
 
@@ -77,7 +71,9 @@ def check(
             absent = _load(database, folders)
             _check_outcomes(database)
             return _judge(database, CHECKS if checks is None else checks, examples, absent)
-        except _UNREADABLE as error:
+        except _MISTAKES:
+            raise
+        except duckdb.Error as error:
             raise HistoryUnreadable(f"{', '.join(map(str, folders))}: {_one_line(error)}") from error
 
 
