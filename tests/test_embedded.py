@@ -93,7 +93,7 @@ def test_it_starts_without_its_ahead_of_time_cache_when_that_is_damaged(run, kaf
     damaged = tmp_path / "damaged.aot"
     damaged.write_bytes(b"\0" * 100_000)
     broker = EmbeddedBroker(
-        BrokerConfig(), distribution=kafka, run=run, extra_flags=[f"-XX:AOTCache={damaged}", "-Xlog:aot=off"]
+        BrokerConfig(), distribution=kafka, run=run, extra_flags=[f"-XX:AOTCache={damaged}", "-Xlog:aot*=off"]
     )
     try:
         broker.start()

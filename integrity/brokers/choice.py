@@ -40,7 +40,7 @@ def choose(settings: Settings) -> Choice:
     if settings.broker == "docker":
         from integrity.brokers import docker
 
-        docker.engine()
+        docker.engine().close()
         docker.obtain_image(settings.image)
         return Choice("docker", f"image {settings.image}, as asked")
     return _automatic(settings)
@@ -53,7 +53,7 @@ def _automatic(settings: Settings) -> Choice:
     from integrity.brokers import docker
 
     try:
-        docker.engine()
+        docker.engine().close()
     except Unavailable:
         return Choice("embedded", f"{embedded}: no container engine answers")
     try:

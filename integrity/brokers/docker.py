@@ -29,7 +29,6 @@ from integrity.brokers.engine import (
     remove_leftovers,
     remove_volume,
 )
-from integrity.brokers.jvm import CLUSTER_ID
 
 __all__ = ["DockerBroker", "can_pull", "engine", "environment", "has_image", "obtain_image", "remove_leftovers"]
 
@@ -258,7 +257,7 @@ class DockerBroker(Broker):
             "log.dirs": DATA,
         }
         variables = environment(own | kraft.defaults() | dict(self.config.settings))
-        return variables | {"CLUSTER_ID": CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP}
+        return variables | {"CLUSTER_ID": kraft.CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP}
 
     def _delete_files(self, names: list[str]) -> None:
         """Delete from the volume, by a helper of the same image: a stopped container runs no command."""

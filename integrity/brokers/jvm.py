@@ -31,9 +31,6 @@ FLAGS = [
     "--sun-misc-unsafe-memory-access=allow",
 ]
 
-#: A cluster of one's own: any 16 bytes in URL-safe base64.
-CLUSTER_ID = "a2Fma2EtaW50ZWdyaXR5MA"
-
 LOG4J2 = """status=error
 appender.out.type=Console
 appender.out.name=out
@@ -78,7 +75,7 @@ def ahead_of_time_cache(distribution: Distribution) -> Path:
 def start_flags(distribution: Distribution) -> list[str]:
     """The flags that make use of the AOT cache, none where there is no cache."""
     file = ahead_of_time_cache(distribution)
-    return [f"-XX:AOTCache={file}", "-Xlog:aot=off", "-Xlog:cds=off"] if file.exists() else []
+    return [f"-XX:AOTCache={file}", "-Xlog:aot*=off", "-Xlog:cds*=off"] if file.exists() else []
 
 
 def format_storage(distribution: Distribution, folder: Path, node: int) -> None:
@@ -95,7 +92,7 @@ def format_storage(distribution: Distribution, folder: Path, node: int) -> None:
     if directory_id.startswith("-"):  # Kafka's own ids never do
         directory_id = "A" + directory_id[1:]
     (folder / "meta.properties").write_text(
-        f"version=1\ncluster.id={CLUSTER_ID}\nnode.id={node}\ndirectory.id={directory_id}\n"
+        f"version=1\ncluster.id={kraft.CLUSTER_ID}\nnode.id={node}\ndirectory.id={directory_id}\n"
     )
 
 
@@ -114,7 +111,7 @@ def _run_storage_tool(distribution: Distribution, folder: Path) -> Path:
     }
     (folder / "format.properties").write_text(kraft.properties(settings))
     words = command(
-        distribution, folder, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
+        distribution, folder, "kafka.tools.StorageTool", "format", "-t", kraft.CLUSTER_ID, "-c",
         str(folder / "format.properties"),
     )  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+#: A cluster of one's own: any 16 bytes in URL-safe base64.
+CLUSTER_ID = "a2Fma2EtaW50ZWdyaXR5MA"
+
 #: Chosen for quick life cycles, never for weaker promises: nothing here touches acks, fsync or replication.
 #: A killed broker's registration must expire before it can serve again, hence the short session; a new
 #: group's first member would otherwise be kept waiting for others.
