@@ -13,3 +13,7 @@ class BadOption(SuiteError):
 
 class Unavailable(SuiteError):
     """Something the run needs cannot be had: an engine, an image, a Kafka version, the network."""
+
+
+class NotPossible(SuiteError):
+    """This broker or this machine cannot do what a scenario asks for: the scenario is skipped, with this reason."""

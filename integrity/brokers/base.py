@@ -131,9 +131,7 @@ class Broker(ABC):
 
         Raises BrokerFailed, with the log's tail, when it dies on the way or is not ready within the bound.
         """
-        self._expected_alive = True
-        self._launch()
-        self.listener(self.label, "started", "")
+        self.launch()
         self._wait(
             lambda: probe.answers(self.bootstrap_servers, self.config.node),
             what=f"{self.label} to answer at {self.bootstrap_servers}",
@@ -141,6 +139,12 @@ class Broker(ABC):
             check=self.check_alive,
         )
         self.listener(self.label, "ready", "")
+
+    def launch(self) -> None:
+        """Start its process and return at once; ``start`` is what one usually wants."""
+        self._expected_alive = True
+        self._launch()
+        self.listener(self.label, "started", "")
 
     def stop(self) -> None:
         """Stop it in order and wait until its process is gone. Raises BrokerFailed when it will not."""

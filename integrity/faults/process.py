@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from integrity.brokers.base import Broker
+from integrity.brokers import kraft
+from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker
+from integrity.waiting import wait_until
 
 #: How a broker can be taken down, in the features' words.
 WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
@@ -14,9 +16,21 @@ WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
     "killed": lambda broker: broker.kill(),
 }
 
+#: What Kafka (3.9 to 4.3) logs when it finds that it was not shut down in order and checks its logs, and when
+#: it serves.
+RECOVERING = "Attempting recovery for all logs"
+SERVING = "Kafka Server started"
+
+#: How often a broker is started to be killed while it recovers, before the attempt is given up as too slow.
+ATTEMPTS = 10
+
 
 class RestartNotProven(AssertionError):
     """The broker answers, but nothing shows that it was ever down: the scenario would prove nothing."""
+
+
+class FaultNotProven(AssertionError):
+    """A fault was to be done and nothing shows that it was: the scenario would prove nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +70,55 @@ def restart(broker: Broker, how: str, *, while_down: Callable[[], None] | None =
     if broker.bootstrap_servers != address:
         raise RestartNotProven(f"{broker.label} came back at {broker.bootstrap_servers} instead of {address}")
     return Restart(how, was_started, is_started, time.monotonic() - began)
+
+
+def kill_while_recovering(broker: Broker, times: int) -> None:
+    """Kill the broker; then start it and kill it again while it still checks its logs, so many times; start it.
+
+    Raises FaultNotProven when it is always through with its recovery before it can be killed.
+    """
+    broker.kill()
+    done = 0
+    for _ in range(ATTEMPTS):
+        seen = len(broker.log())
+        broker.launch()
+        wait_until(
+            lambda seen=seen: RECOVERING in broker.log()[seen:],
+            what=f"{broker.label} to recover from the kill",
+            seconds=READY_SECONDS,
+            check=broker.check_alive,
+        )
+        broker.kill()
+        done += SERVING not in broker.log()[seen:]
+        if done == times:
+            broker.start()
+            return
+    raise FaultNotProven(
+        f"{broker.label} was to be killed {times} times while it recovered, and {ATTEMPTS} attempts caught it {done} times"
+    )
+
+
+def session_seconds(broker: Broker) -> float:
+    """How long a broker may be silent before its controller gives it up (``broker.session.timeout.ms``)."""
+    settings = kraft.defaults() | dict(broker.config.settings)
+    return int(settings["broker.session.timeout.ms"]) / 1000
+
+
+def freeze_and_thaw(broker: Broker, *, until: Callable[[], object], at_least: float = 0.0) -> float:
+    """Freeze the broker, keep it so until ``until`` returns and ``at_least`` seconds are over, and let it run on.
+
+    Returns the seconds it was frozen. It is thawed whatever ``until`` raises.
+    """
+    broker.freeze()
+    began = time.monotonic()
+    try:
+        until()
+        wait_until(
+            lambda: time.monotonic() - began >= at_least,
+            what=f"{broker.label} to have been frozen for {at_least:.1f} s",
+            seconds=at_least + KILL_SECONDS,
+        )
+    finally:
+        frozen = time.monotonic() - began
+        broker.thaw()
+    return frozen

@@ -1,0 +1,192 @@
+"""Publishers and readers that are at work while something happens to the broker.
+
+They go on through every fault, as an application would: a publisher's client retries by itself, a reader polls
+again. Whatever they send and see is in the history. The rate is modest (some thousand messages a second), so that
+a restart takes as long as it would without them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from integrity.clients import Publisher, Reader
+from integrity.clients.base import Partition
+from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.waiting import wait_until
+
+#: A publisher sends this many messages (of 100 bytes), waits this long (seconds), and so on.
+BURST = 20
+PAUSE_SECONDS = 0.005
+
+#: Sends without an outcome before a publisher waits: what it keeps on sending while the broker is away.
+MOST_UNSETTLED = 2_000
+
+#: Seconds, before timeout_factor, within which clients must get on again once the broker is ready.
+PROGRESS_SECONDS = 30.0
+
+#: Seconds for which a reader's poll waits at most.
+POLL_SECONDS = 0.1
+
+C = TypeVar("C", Publisher, Reader)
+
+
+class Worker:
+    """A client in a thread of its own; what it raises is raised again where somebody waits for it."""
+
+    def __init__(self, name: str, work: Callable[[Worker], None]) -> None:
+        self.stopping = threading.Event()
+        self._error: BaseException | None = None
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work(self)
+        except BaseException as error:  # noqa: BLE001 - raised by check, in the scenario's thread
+            self._error = error
+
+    def check(self) -> None:
+        """Raise what the client has raised, if anything."""
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        self.stopping.set()
+        wait_until(
+            lambda: not self._thread.is_alive(), what=f"{self._thread.name} to end", seconds=2 * PUBLISH_SECONDS
+        )
+        self.check()
+
+
+class Load:
+    """Publishers and readers at work on the scene's topics: a part of the scene.
+
+    acknowledged, seen: how many messages so far, over all publishers and readers.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._workers: list[Worker] = []
+        self._publishers: list[Publisher] = []
+        self._seen: list[int] = []
+
+    # -- at work --------------------------------------------------------------------------------------
+    def publish(self, publishers: int = 1, **options: object) -> None:
+        """Let so many publishers begin, each sending to all topics; ``options`` are fields of PublisherOptions."""
+        options = {"max_unsettled": MOST_UNSETTLED, "delivery_timeout": PUBLISH_SECONDS} | options
+        for _ in range(publishers):
+            # Made here, so that none of them still has to get to know a broker that is about to go away.
+            publisher = self._scene.driver.publisher(self._scene.connection, self._scene.recorder, **options)
+            self._publishers.append(publisher)
+            self._begin(f"publisher {publisher.id}", publisher, self._send)
+        self.wait_for_progress()
+
+    def read(self, readers: int = 1) -> None:
+        """Let so many readers follow all topics from their beginning."""
+        places = self._partitions()
+        for _ in range(readers):
+            reader = self._scene.driver.reader(self._scene.connection, self._scene.recorder)
+            reader.assign(dict.fromkeys(places, 0))
+            self._seen.append(0)
+            index = len(self._seen) - 1
+            self._begin(f"reader {reader.id}", reader, lambda r, worker, index=index: self._follow(r, worker, index))
+        self.wait_for_progress()
+
+    def _begin(self, name: str, client: C, work: Callable[[C, Worker], None]) -> None:
+        def run(worker: Worker) -> None:
+            closing: AbstractContextManager = client
+            with closing:
+                work(client, worker)
+
+        self._workers.append(Worker(name, run))
+
+    def _send(self, publisher: Publisher, worker: Worker) -> None:
+        while not worker.stopping.wait(PAUSE_SECONDS):
+            for topic in self._scene.topics:
+                publisher.publish(topic, BURST)
+        publisher.flush(PUBLISH_SECONDS)
+
+    def _follow(self, reader: Reader, worker: Worker, index: int) -> None:
+        while not worker.stopping.is_set():
+            self._seen[index] += reader.drain(POLL_SECONDS)
+
+    def _partitions(self) -> list[Partition]:
+        with self._scene.driver.admin(self._scene.connection) as admin:
+            return [(topic, number) for topic in self._scene.topics for number in admin.leaders(topic)]
+
+    # -- seen from the scenario -------------------------------------------------------------------------
+    @property
+    def is_under_way(self) -> bool:
+        """Whether anybody is at work."""
+        return bool(self._workers)
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(publisher.counts["acknowledged"] for publisher in self._publishers)
+
+    @property
+    def open(self) -> int:
+        """Messages sent and neither acknowledged nor given up."""
+        return sum(publisher.counts["open"] for publisher in self._publishers)
+
+    def check(self) -> None:
+        """Raise what any of the clients has raised."""
+        for worker in self._workers:
+            worker.check()
+
+    def wait_for_progress(self) -> None:
+        """Wait until every publisher and every reader has got further than it is now.
+
+        Raises WaitTimeout, saying who stalls, when one does not within PROGRESS_SECONDS.
+        """
+        before = self._standing()
+
+        def stalled() -> list[str]:
+            now = self._standing()
+            return [name for name in before if now[name] <= before[name]]
+
+        wait_until(
+            lambda: not stalled(),
+            what="every publisher and reader at work to get on",
+            seconds=PROGRESS_SECONDS,
+            check=self.check,
+            detail=lambda: f"{', '.join(stalled())} did not; errors so far: {self._errors()}",
+        )
+
+    def wait_until_waiting(self) -> None:
+        """Wait until a publisher has sent all it may without an answer: it keeps at it, and nothing is acknowledged."""
+        wait_until(
+            lambda: self.open >= MOST_UNSETTLED * len(self._publishers),
+            what="every publisher to wait for acknowledgements",
+            seconds=PROGRESS_SECONDS,
+            check=self.check,
+        )
+
+    def finish(self) -> None:
+        """Stop everybody, wait for the outcome of every send, and close the clients. Raises what they raised."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.stopping.set()
+        for worker in workers:
+            worker.stop()
+        for publisher in self._publishers:
+            for outcome, count in publisher.counts.items():
+                name = f"{outcome} under load"
+                self._scene.facts.numbers[name] = count + int(self._scene.facts.numbers.get(name, 0))
+        self._publishers = []
+
+    def close(self) -> None:
+        """The scenario is over, however it went."""
+        self.finish()
+
+    def _standing(self) -> dict[str, int]:
+        standing = {f"publisher {p.id}": p.counts["acknowledged"] for p in self._publishers}
+        return standing | {f"reader {number + 1}": seen for number, seen in enumerate(self._seen)}
+
+    def _errors(self) -> dict[str, int]:
+        return {error: count for publisher in self._publishers for error, count in publisher.errors.items()}
