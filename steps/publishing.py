@@ -2,7 +2,7 @@
 
 from behave import given, register_type, when
 
-from integrity.scenes import order, publishers
+from integrity.scenes import content, order, publishers
 from integrity.vocabulary import count
 
 register_type(Count=count)
@@ -41,3 +41,19 @@ def publishers_send_at_once(context, number, messages):
 @when("{number:Count} publishers send {messages:Count} messages each with {keys:Count} different keys")
 def publishers_send_with_keys(context, number, messages, keys):
     publishers.publish_together(context.scene, number, messages, keys=[f"key {key}".encode() for key in range(keys)])
+
+
+# -- content --------------------------------------------------------------------------------------------
+@when("messages with {kind} are published")
+def messages_with_content_are_published(context, kind):
+    content.publish(context.scene, [kind], "none")
+
+
+@when("messages of every kind are published with {codec} compression")
+def messages_of_every_kind_are_published(context, codec):
+    content.publish(context.scene, content.KINDS, "none" if codec == "no" else codec)
+
+
+@when("messages are published, one of them over the topic's limit")
+def one_message_is_over_the_limit(context):
+    context.scene.part(content.TooLarge).publish()

@@ -11,3 +11,8 @@ register_type(Count=count)
 @given("a topic with {partitions:Count} partition")
 def a_topic(context, partitions):
     context.scene.create_topic(partitions)
+
+
+@given("a topic that keeps messages of any age")
+def a_topic_for_ever(context):
+    context.scene.create_topic(**{"retention.ms": "-1"})

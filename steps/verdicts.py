@@ -3,9 +3,11 @@
 from behave import register_type, then
 from hamcrest import assert_that, equal_to, greater_than
 
+from integrity.history.schema import REJECTED
 from integrity.list_matchers import has_no_duplicates_of, holds_exactly, misses_nothing_of, preserves_order_of
 from integrity.matchers import intact
 from integrity.scenes import order
+from integrity.scenes.content import TooLarge
 from integrity.scenes.reading import Reading
 from integrity.vocabulary import count
 
@@ -78,3 +80,15 @@ def later_messages_before_earlier_ones(context):
 
 def _by_partition(context):
     return order.by_partition(context.scene.part(Reading).records)
+
+
+# -- content --------------------------------------------------------------------------------------------
+@then("the message over the limit is rejected")
+def the_large_message_is_rejected(context):
+    receipt = context.scene.part(TooLarge).receipt
+    assert_that(receipt.outcome, equal_to(REJECTED), f"what became of the message over the limit ({receipt.error})")
+
+
+@then("nobody sees the message over the limit")
+def nobody_sees_the_large_message(context):
+    assert_that(context.scene.part(TooLarge).seen(), equal_to([]), "offsets at which a reader got it")

@@ -35,6 +35,9 @@ from integrity.history.recorder import Recorder
 
 _SPECIAL = {BEGINNING: OFFSET_BEGINNING, END: OFFSET_END}
 
+#: How long a reader asks for leaders before it goes on without (seconds).
+LEADERS_SECONDS = 1.0
+
 
 class ConfluentReader(Reader):
     """See integrity.clients.base.Reader."""
@@ -69,11 +72,21 @@ class ConfluentReader(Reader):
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         self._positions = dict.fromkeys(offsets, -1)
+        self._learn_leaders({topic for topic, _ in offsets})
         self._consumer.assign(
             [TopicPartition(topic, partition, _SPECIAL.get(at, at)) for (topic, partition), at in offsets.items()]
         )
         for (topic, partition), at in offsets.items():
             self.log.moved(topic, partition, schema.ASSIGNED, at if at >= 0 else None)
+
+    def _learn_leaders(self, topics: set[str]) -> None:
+        """Ask who leads: where it does not know, librdkafka asks for the first offset only after 500 ms or 1 s."""
+        for topic in topics:
+            try:
+                self._consumer.list_topics(topic, LEADERS_SECONDS)
+            except KafkaException:
+                # No broker answers now: the assignment waits for one by itself, if more slowly.
+                return
 
     def subscribe(self, topics: Sequence[str]) -> None:
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
