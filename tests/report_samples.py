@@ -1,6 +1,6 @@
 """Real behave runs on tiny features that need no broker: what the tests of the reports look at.
 
-``python tests/report_samples.py DIR`` makes a sample of everything a report can show in DIR, to look at in a browser.
+``python -m tests.report_samples DIR`` makes a sample of everything a report can show in DIR, to look at in a browser.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ SAMPLE_STEPS = '''\
 import tempfile
 from pathlib import Path
 from behave import step, use_step_matcher
-from report_samples import history
+from tests.report_samples import history
 from integrity.reports import timeline
 
 use_step_matcher("re")
@@ -293,7 +293,7 @@ def anything(context):
 def sample(folder: Path) -> Path:
     """Everything a report shows, in ``folder``; returns the page."""
     project(folder, SAMPLE_FEATURES, SAMPLE_ENVIRONMENT, SAMPLE_STEPS)
-    result = behave(folder, "-f", "progress", PYTHONPATH=f"{ROOT}{os.pathsep}{Path(__file__).parent}")
+    result = behave(folder, "-f", "progress")
     page = folder / "reports" / "report.html"
     if not page.is_file():
         raise RuntimeError(result.stdout)

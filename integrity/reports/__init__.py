@@ -25,12 +25,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from behave.configuration import Configuration
 from behave.model import Feature, Scenario
 from behave.reporter.base import Reporter
 from behave.runner import Context
 
 from integrity.errors import Unavailable
-from integrity.reports import console, evidence, html, junit
+from integrity.reports import console, evidence, html, junit, streams
 from integrity.reports.model import Event, RunFacts, ScenarioFacts, now
 from integrity.reports.views import FeatureView, ScenarioView, feature_view
 
@@ -47,11 +48,18 @@ class Reports:
         self._features: dict[int, Feature] = {}
         self._facts: dict[int, tuple[Scenario, ScenarioFacts]] = {}
         self._finished = False
+        self._junit: junit.HygienicJUnit | None = None
 
     @property
     def page(self) -> Path:
         """Where the HTML report is, or will be."""
         return self.folder / "report.html"
+
+    def install_into(self, config: Configuration) -> None:
+        """Hang on behave's reporters, and on the process's exit in case behave does not come to its end."""
+        self._junit = junit.install(config, self.run, self.view)
+        config.reporters.append(_AtTheEnd(config, self))
+        atexit.register(self._at_exit)
 
     def scenario(self, scenario: Scenario) -> ScenarioFacts:
         """The facts of ``scenario``: made at the first call (in before_scenario), the same ones ever after."""
@@ -105,13 +113,20 @@ class Reports:
         kept = self._facts.get(id(scenario))
         return kept[1] if kept else None
 
+    def _at_exit(self) -> None:
+        if not self._context.aborted and not self.run.stopped:
+            self.stopped("behave ended before it had run every scenario")
+        self.finish()
+
     def finish(self) -> None:
         """Write the page and say the last lines. behave's own end calls this; a second call does nothing."""
         if self._finished:
             return
         self._finished = True
-        atexit.unregister(self.finish)
+        atexit.unregister(self._at_exit)
         self.run.finished_at = now()
+        if self._junit is not None:
+            self._junit.missing(list(self._features.values()))
         features = [self.view(feature) for feature in list(self._features.values())]
         html.write(self.run, features, self.page)
         kept = any(facts.evidence for _, facts in self._facts.values())
@@ -121,8 +136,8 @@ class Reports:
 class _AtTheEnd(Reporter):
     """Collects the features as behave reports them, and finishes the reports when behave does."""
 
-    def __init__(self, context: Context, reports: Reports) -> None:
-        super().__init__(context.config)
+    def __init__(self, config: Configuration, reports: Reports) -> None:
+        super().__init__(config)
         self._reports = reports
 
     def feature(self, feature: Feature) -> None:
@@ -147,9 +162,8 @@ def install(context: Context, run: RunFacts, folder: Path | None = None) -> Repo
     run.options = run.options or dict(config.userdata_defines or [])
     run.settings = run.settings or dict(config.userdata)
     reports = Reports(context, run, folder)
-    junit.install(config, run, reports.view)
-    config.reporters.append(_AtTheEnd(context, reports))
-    atexit.register(reports.finish)
+    streams.forgive(config)
+    reports.install_into(config)
     return reports
 
 

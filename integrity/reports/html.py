@@ -113,7 +113,7 @@ def headline(run: RunFacts, counts: Counter[str], unclean: int) -> str:
 
 
 def flowing(lines: list[str]) -> str:
-    """A description's lines as paragraphs: line breaks of the file are none on the page, except before a list's item."""
+    """A description's lines as paragraphs: the file's line ends are none here, except before a list's item."""
     text = ""
     for line in (line.strip() for line in lines):
         joined = " " if text and line and not line.startswith(("-", "*", "|", "•")) else "\n"

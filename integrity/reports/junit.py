@@ -14,7 +14,7 @@ character. What the readers ask for, and where it is done:
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -40,9 +40,17 @@ class HygienicJUnit(Reporter):
         super().__init__(config)
         self._run = run
         self._view_of = view_of
+        self._written: set[int] = set()
+
+    def missing(self, features: Iterable[Feature]) -> None:
+        """Write the files of ``features`` that behave never came to report."""
+        for feature in features:
+            if id(feature) not in self._written:
+                self.feature(feature)
 
     def feature(self, feature: Feature) -> None:
         """behave's call at the end of each feature, and for each that was not run."""
+        self._written.add(id(feature))
         view = self._view_of(feature)
         shown = [s for s in view.scenarios if s.status != views.NOT_SELECTED or self.config.show_skipped]
         if not shown and not view.cleanup:
@@ -63,14 +71,17 @@ class HygienicJUnit(Reporter):
         return ".".join(part.replace(".", "_") for part in (*parts[:-1], path.stem))
 
 
-def install(config: Configuration, run: RunFacts, view_of: Callable[[Feature], FeatureView]) -> None:
-    """Put :class:`HygienicJUnit` in the place of behave's JUnit reporter; without ``junit`` do nothing.
+def install(config: Configuration, run: RunFacts, view_of: Callable[[Feature], FeatureView]) -> HygienicJUnit | None:
+    """Put :class:`HygienicJUnit` in the place of behave's JUnit reporter; without ``junit`` do nothing and return None.
 
     behave reads ``config.reporters`` only when it reports a feature, so before_all is early enough.
     """
-    if config.junit:
-        others = [reporter for reporter in config.reporters if not isinstance(reporter, JUnitReporter)]
-        config.reporters[:] = [HygienicJUnit(config, run, view_of), *others]
+    if not config.junit:
+        return None
+    others = [reporter for reporter in config.reporters if not isinstance(reporter, JUnitReporter)]
+    reporter = HygienicJUnit(config, run, view_of)
+    config.reporters[:] = [reporter, *others]
+    return reporter
 
 
 def class_name(dotted: str, title: str) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from behave.model import Feature, Rule, Scenario, ScenarioOutline, Step
 from behave.model_type import Status
 
-from integrity.errors import SuiteError
 from integrity.reports.model import RunFacts, ScenarioFacts
 from integrity.reports.text import clean, first_sentence, not_promised, one_line
 from integrity.reports.timeline import Event, moments, outages
@@ -360,7 +359,9 @@ def _from_exception(statement: Step | Scenario | Feature | Rule, otherwise: str)
     if isinstance(error, AssertionError):
         kind = "AssertionError"
     sentence = first_sentence(message or otherwise)
-    if error is not None and not isinstance(error, AssertionError | SuiteError) and message and " " not in message:
+    # "'x'" says nothing without "KeyError"; errors of the suite and of libraries are sentences by themselves.
+    speaks = type(error) in (Exception, RuntimeError, AssertionError) or type(error).__module__ != "builtins"
+    if error is not None and message and not speaks:
         sentence = f"{kind}: {sentence}"
     text = clean(statement.error_message or "")
     return Problem(kind, sentence, text if message in text else f"{message}\n\n{text}".strip())

@@ -1,0 +1,189 @@
+"""Evidence: complete, in a folder every file system takes, without secrets, only where it is wanted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from integrity.reports import evidence, text, views
+from integrity.reports.model import RunFacts
+from tests.report_samples import ENVIRONMENT, ROOT, behave, project, sample
+
+SCENARIO = "Everything-acknowledged-before-the-broker-went-down-is-read-back-taken-down-killed"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    page = sample(tmp_path_factory.mktemp("Bücher und Blätter"))
+    return page.parent / "evidence" / "persistence.restart" / SCENARIO
+
+
+def test_only_the_failed_scenario_is_kept(folder: Path) -> None:
+    kept = [path.relative_to(folder.parent.parent) for path in folder.parent.parent.glob("*/*")]
+    assert kept == [Path("persistence.restart") / SCENARIO]
+    assert {path.name for path in folder.iterdir()} == {
+        "verdict.txt", "verdict.json", "settings.txt", "command.txt", "broker-1.log", "history",
+    }  # fmt: skip
+
+
+def test_the_verdict_is_there_in_words_and_for_machines(folder: Path) -> None:
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert verdict["anomalies"]["lost"]["count"] == 2
+    words = (folder / "verdict.txt").read_text()
+    assert "Verdict: did not hold.\n2 of 10,000 acknowledged messages were lost after broker 1 was killed.\n" in words
+    assert "After: broker 1 killed, 2.5 s into the scenario" in words
+    assert "lost on disk: publisher 0" in words
+    assert f"python -m integrity.check reports/evidence/persistence.restart/{SCENARIO}/history" in words
+
+
+def test_secrets_are_masked(folder: Path) -> None:
+    settings = (folder / "settings.txt").read_text()
+    assert "sasl_password=********" in settings
+    assert "broker=auto" in settings
+    assert "# kafka: 4.3.1" in settings
+    for path in folder.rglob("*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes()
+
+
+def test_the_command_runs_exactly_that_scenario_again(folder: Path) -> None:
+    command = (folder / "command.txt").read_text().strip()
+    assert command == "behave features/persistence/restart.feature:21 -D seed=4711"
+    project_folder = folder.parents[3]
+    again = subprocess.run(
+        [sys.executable, "-m", *command.split(), "-f", "plain"],
+        cwd=project_folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert "0 scenarios passed, 1 failed, 0 error, 3 skipped" in again.stdout or "1 failed, 3 skipped" in again.stdout
+    assert "When the broker is killed and started again" in again.stdout
+
+
+TWO = "Feature: F\n  Scenario: bad\n    Given it is false\n  Scenario: good\n    Given it works\n"
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("failed", {"bad"}), ("always", {"bad", "good"}), ("never", set())])
+def test_keep_decides(tmp_path: Path, keep: str, kept: set[str]) -> None:
+    behave(project(tmp_path, {"f.feature": TWO}), "-D", f"keep={keep}")
+    assert {path.name for path in (tmp_path / "reports" / "evidence").glob("f/*")} == kept
+
+
+def test_evidence_of_an_earlier_run_does_not_stay_beside_a_new_report(tmp_path: Path) -> None:
+    project(tmp_path, {"f.feature": TWO})
+    behave(tmp_path)
+    assert (tmp_path / "reports" / "evidence" / "f" / "bad").is_dir()
+    (tmp_path / "features" / "f.feature").write_text(TWO.replace("it is false", "it works"))
+    behave(tmp_path)
+    assert not list((tmp_path / "reports" / "evidence").glob("f/*"))
+
+
+def test_every_scenario_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    feature = """\
+Feature: F
+  Scenario: A/b: c?
+    Given it is false
+  Scenario: a b c
+    Given it is false
+  Scenario: ../../../escape
+    Given it is false
+  Scenario: CON
+    Given it is false
+  Scenario: Überall größer 字
+    Given it is false
+  Scenario: %s
+    Given it is false
+  Scenario Outline: row
+    Given it says <what>
+    Examples:
+      | what   |
+      | markup |
+      | hamcrest |
+""" % ("long " * 60)  # fmt: skip
+    behave(project(tmp_path, {"f.feature": feature}))
+    root = tmp_path / "reports" / "evidence"
+    names = sorted(path.parent.name for path in root.rglob("verdict.txt"))
+    assert len(names) == 8
+    assert len({name.casefold() for name in names}) == 8
+    assert {"A-b-c", "a-b-c-line-4", "escape", "_CON", "Überall-größer-字", "row-what-markup"} <= set(names)
+    assert all(len(name.encode()) <= 120 for name in names)
+    assert {path.name for path in root.iterdir()} == {"f"}
+    assert not (tmp_path.parent / "escape").exists()
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("plain", "plain"),
+        ("", "unnamed"),
+        ("...", "unnamed"),
+        ("a\x00b\ud800", "a-x00b-ud800"),
+        ("nul.txt", "_nul.txt"),
+        ("e\u0301", "é"),
+        ("-D x=y", "D-x-y"),
+        ("trailing dot. ", "trailing-dot"),
+    ],
+)
+def test_a_name_is_safe_everywhere(title: str, name: str) -> None:
+    assert text.file_name(title) == name
+
+
+@pytest.mark.parametrize("status", [views.HELD, views.FAILED, views.ERROR, views.SKIPPED, views.NOT_RUN])
+def test_what_is_wanted(status: str) -> None:
+    assert not evidence.wanted("never", status)
+    assert evidence.wanted("always", status) == (status != views.SKIPPED)
+    assert evidence.wanted("failed", status) == (status in (views.FAILED, views.ERROR, views.NOT_RUN))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("sasl.jaas.config", "x required password=y;", text.MASK),
+        ("ssl.key.password", "p", text.MASK),
+        ("ssl_key", "p", text.MASK),
+        ("ssl.keystore.key", "-----BEGIN", text.MASK),
+        ("client_secret", "p", text.MASK),
+        ("oauth.token", "p", text.MASK),
+        ("sasl_password", "", ""),
+        ("stop_command", "kafkactl --password hunter2 stop", f"kafkactl --password {text.MASK} stop"),
+        ("command", "behave -D sasl.password=hunter2 -D seed=1", f"behave -D sasl.password={text.MASK} -D seed=1"),
+        ("proxy", "http://me:hunter2@host:1", f"http://{text.MASK}@host:1"),
+        ("ssl.keystore.location", "/etc/k.jks", "/etc/k.jks"),
+        ("seed", "7", "7"),
+        ("why", "the password is wrong", "the password is wrong"),
+        ("why", "a token bucket", "a token bucket"),
+    ],
+)
+def test_masking(name: str, value: str, shown: str) -> None:
+    assert text.masked(name, value) == shown
+
+
+def test_a_rerun_keeps_its_options_and_hides_secrets() -> None:
+    run = RunFacts(seed=7, options={"broker": "docker", "client_config": "my file", "password": "hunter2"})
+    command = evidence.rerun_command("features/a b.feature:3", run)
+    assert command == (
+        "behave 'features/a b.feature:3' -D broker=docker -D 'client_config=my file' -D 'password=********' -D seed=7"
+    )
+
+
+def test_options_of_the_command_line_are_given_again(tmp_path: Path) -> None:
+    behave(project(tmp_path, {"f.feature": TWO}), "-D", "keep=always", "-D", "broker=docker")
+    command = (tmp_path / "reports" / "evidence" / "f" / "bad" / "command.txt").read_text()
+    assert command == "behave features/f.feature:2 -D keep=always -D broker=docker -D seed=7\n"
+
+
+def test_a_log_may_hold_anything(tmp_path: Path) -> None:
+    strange = ENVIRONMENT.replace('"[1] started\\n"', '"\\x00 \\ud800 \\x1b[31m"')
+    assert strange != ENVIRONMENT
+    behave(project(tmp_path, {"f.feature": TWO}, strange))
+    log = (tmp_path / "reports" / "evidence" / "f" / "bad" / "broker-1.log").read_text()
+    assert re.fullmatch(r"\x00 \\ud800 \x1b\[31m\n", log)
