@@ -32,7 +32,10 @@ def _known(name: str) -> str:
 
 
 def _printable(words: str) -> str:
-    return "".join(character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in words)
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for character in words
+    )
 
 
 class _OverVerdict(BaseMatcher[History]):

@@ -146,7 +146,13 @@ class History:
         )
 
     def end(
-        self, partition: int = 0, *, complete: bool = True, committed_only: bool = False, reader: int = 0, offset: int = 99
+        self,
+        partition: int = 0,
+        *,
+        complete: bool = True,
+        committed_only: bool = False,
+        reader: int = 0,
+        offset: int = 99,
     ) -> Row:
         """How far the final read got."""
         return self.add(

@@ -131,7 +131,9 @@ def test_a_missing_column_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_a_column_missing_in_one_part_exits_2(tmp_path: Path) -> None:
     sound().save(tmp_path)
     (tmp_path / "reads").mkdir()
-    pq.write_table(pq.read_table(tmp_path / "reads.parquet").drop_columns(["position"]), tmp_path / "reads/part-1.parquet")
+    pq.write_table(
+        pq.read_table(tmp_path / "reads.parquet").drop_columns(["position"]), tmp_path / "reads/part-1.parquet"
+    )
     with pytest.raises(HistoryUnreadable, match="part-1.parquet: table reads has no column position"):
         check(tmp_path)
 
@@ -167,7 +169,9 @@ def test_a_column_of_another_type_exits_2(tmp_path: Path, capsys: pytest.Capture
 def test_an_outcome_nobody_knows_exits_2(tmp_path: Path) -> None:
     history = sound()
     history.rows["sends"][0]["outcome"] = "acked"
-    with pytest.raises(HistoryUnreadable, match="table sends has the outcome 'acked', not one of acknowledged, rejected, unknown"):
+    with pytest.raises(
+        HistoryUnreadable, match="table sends has the outcome 'acked', not one of acknowledged, rejected, unknown"
+    ):
         check(history.save(tmp_path))
 
 
@@ -218,9 +222,14 @@ def test_every_table_may_be_there_without_rows(tmp_path: Path) -> None:
 
 def test_a_further_file_is_a_further_check(tmp_path: Path) -> None:
     path = tmp_path / "even_offset.sql"
-    path.write_text("-- even_offset: an offset is even.\nSELECT r.topic, r.offset FROM reads r WHERE r.offset % 2 = 0 ORDER BY r.offset\n")
+    path.write_text(
+        "-- even_offset: an offset is even.\nSELECT r.topic, r.offset FROM reads r WHERE r.offset % 2 = 0 ORDER BY r.offset\n"
+    )
     verdict = check(sound().save(tmp_path / "history"), checks={"even_offset": Check.read(path)})
-    assert verdict.words().splitlines()[1:3] == ["even_offset: 3 findings", "  - topic t, offset 0 (no fault was recorded)"]
+    assert verdict.words().splitlines()[1:3] == [
+        "even_offset: 3 findings",
+        "  - topic t, offset 0 (no fault was recorded)",
+    ]
 
 
 def test_little_memory_spills_and_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,19 +16,20 @@ WITH members AS (
 ),
 groups AS (SELECT DISTINCT c.group_id, c.topic, c.partition FROM commits c),
 handed AS (
-    SELECT m.group_id, r.topic, r.partition, r.offset, min(r.publisher) AS publisher, min(r.sequence) AS sequence,
-           min(r.read_at) AS read_at, bool_or(r.committed_only) AS committed_only
+    SELECT m.group_id, r.topic, r.partition, r.offset, r.publisher, r.sequence, min(r.read_at) AS read_at,
+           bool_or(r.committed_only) AS committed_only
     FROM groups g
     JOIN members m ON m.group_id = g.group_id
     JOIN reads r ON r.reader = m.reader AND r.topic = g.topic AND r.partition = g.partition
-    GROUP BY m.group_id, r.topic, r.partition, r.offset
+    GROUP BY m.group_id, r.topic, r.partition, r.offset, r.publisher, r.sequence
 ),
 done AS (
     SELECT p.group_id, p.topic, p.partition, p.offset, min(p.processed_at) AS done_at
     FROM processed p GROUP BY p.group_id, p.topic, p.partition, p.offset
     UNION ALL
-    SELECT h.group_id, h.topic, h.partition, h.offset, h.read_at FROM handed h
+    SELECT h.group_id, h.topic, h.partition, h.offset, min(h.read_at) FROM handed h
     WHERE NOT EXISTS (SELECT 1 FROM given g WHERE g.name = 'processed')
+    GROUP BY h.group_id, h.topic, h.partition, h.offset
 ),
 starts AS (
     SELECT f.group_id, f.topic, f.partition, min(f.offset) AS start, bool_or(f.committed_only) AS committed_only
@@ -41,7 +42,8 @@ starts AS (
     GROUP BY f.group_id, f.topic, f.partition
 ),
 known AS (
-    SELECT k.group_id, k.topic, k.partition, k.offset, min(k.publisher) AS publisher, min(k.sequence) AS sequence
+    SELECT k.group_id, k.topic, k.partition, k.offset, min(k.publisher) AS publisher,
+           min_by(k.sequence, k.publisher) AS sequence
     FROM (
         SELECT h.group_id, h.topic, h.partition, h.offset, h.publisher, h.sequence FROM handed h
         UNION ALL

@@ -37,7 +37,7 @@ _EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS 
 
 _UNREAD = """
     SELECT p.topic, p.partition, p.acknowledged FROM partitions p
-    WHERE NOT p.judged AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
+    WHERE NOT p.judged AND p.acknowledged > 0 AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
     ORDER BY p.topic, p.partition
 """
 
@@ -133,7 +133,7 @@ def _selection(table: Table, files: list[str], columns: Mapping[str, set[str]]) 
                 raise HistoryUnreadable(f"{path}: table {table.name} has no column {column.name}")
     absent = {c.name for c in table.columns if not files or not any(c.name in columns[path] for path in files)}
     chosen = ", ".join(
-        f'CAST({"NULL" if column.name in absent else _quoted(column.name)} AS {_TYPES[column.type]}) AS {_quoted(column.name)}'
+        f"CAST({'NULL' if column.name in absent else _quoted(column.name)} AS {_TYPES[column.type]}) AS {_quoted(column.name)}"
         for column in table.columns
     )
     if not files:
@@ -180,7 +180,9 @@ def _count(database: duckdb.DuckDBPyConnection, what: str) -> int:
 
 def _find(database: duckdb.DuckDBPyConnection, check: Check, examples: int) -> Finding:
     # The whole result stays in the database (where it can spill), however much is broken; only examples leave it.
-    database.execute(f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, row_number() OVER () AS nth FROM (\n{check.sql}\n)")
+    database.execute(
+        f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, row_number() OVER () AS nth FROM (\n{check.sql}\n)"
+    )
     count = _count(database, "found")
     rows: list[dict[str, Any]] = []
     if count:

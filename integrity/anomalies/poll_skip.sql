@@ -21,8 +21,8 @@ FROM (
                    PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset
                    ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS above
         FROM (
-            SELECT k.reader, k.topic, k.partition, k.offset, min(k.publisher) AS publisher, min(k.sequence) AS sequence,
-                   false AS handed
+            SELECT k.reader, k.topic, k.partition, k.offset, min(k.publisher) AS publisher,
+                   min_by(k.sequence, k.publisher) AS sequence, false AS handed
             FROM passed k GROUP BY k.reader, k.topic, k.partition, k.offset
             UNION ALL
             SELECT r.reader, r.topic, r.partition, r.offset, NULL, NULL, true
@@ -48,12 +48,4 @@ JOIN (
 WHERE NOT EXISTS (SELECT 1 FROM assignments m
                   WHERE m.reader = c.reader AND m.topic = c.topic AND m.partition = c.partition
                     AND m.position > least(a.position, b.position) AND m.position <= greatest(a.position, b.position))
-  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.topic = c.topic AND x.partition = c.partition
-                  AND x.first_offset = c.offset AND x.last_offset = x.first_offset)
-  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.topic = c.topic AND x.partition = c.partition
-                  AND x.first_offset < x.last_offset AND c.offset BETWEEN x.first_offset AND x.last_offset)
-  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.publisher = c.publisher
-                  AND x.first_sequence = c.sequence AND x.last_sequence = x.first_sequence)
-  AND NOT EXISTS (SELECT 1 FROM excused x WHERE x.publisher = c.publisher
-                  AND x.first_sequence < x.last_sequence AND c.sequence BETWEEN x.first_sequence AND x.last_sequence)
 ORDER BY c.reader, c.topic, c.partition, c.offset

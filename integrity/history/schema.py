@@ -73,7 +73,11 @@ SENDS = Table(
         Column("publisher", pa.int32(), "the publisher, unique in the history"),
         Column("sequence", pa.int64(), "0, 1, 2 ... per publisher, in the order of the send calls"),
         Column("topic", pa.string(), "where it was sent"),
-        Column("partition", pa.int32(), "the partition asked for, or the one it was acknowledged in; null when neither is known"),
+        Column(
+            "partition",
+            pa.int32(),
+            "the partition asked for, or the one it was acknowledged in; null when neither is known",
+        ),
         Column("offset", pa.int64(), "the acknowledged offset; null unless acknowledged, and where acks=0 gives none"),
         Column("outcome", pa.string(), "one of SEND_OUTCOMES"),
         Column("transaction", pa.int64(), "the publisher's transaction it was sent in; null outside one"),
@@ -97,7 +101,9 @@ READS = Table(
         Column("digest", pa.uint64(), "of key, value, headers and timestamp as read"),
         Column("committed_only", pa.bool_(), "the reader's isolation: true is read_committed"),
         Column("read_at", _TIME, "after the poll that brought it returned"),
-        Column("position", pa.int64(), "counts the reader's rows up, over all its partitions, in the order it saw them"),
+        Column(
+            "position", pa.int64(), "counts the reader's rows up, over all its partitions, in the order it saw them"
+        ),
     ),
 )
 
@@ -175,7 +181,11 @@ ASSIGNMENTS = Table(
         Column("partition", pa.int32(), "the partition"),
         Column("what", pa.string(), "one of MOVES"),
         Column("offset", pa.int64(), "where the reader is to go on; null when not known"),
-        Column("position", pa.int64(), "the reads.position that the reader's next row will have (so the move is just before it)"),
+        Column(
+            "position",
+            pa.int64(),
+            "the reads.position that the reader's next row will have (so the move is just before it)",
+        ),
         Column("at", _TIME, "when"),
     ),
 )

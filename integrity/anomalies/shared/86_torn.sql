@@ -4,6 +4,6 @@ SELECT s.publisher, s.transaction, count(DISTINCT s.sequence) AS seen
 FROM (SELECT DISTINCT m.publisher, m.transaction FROM missing m WHERE m.judged AND m.transaction IS NOT NULL) x
 JOIN sends s ON s.publisher = x.publisher AND s.transaction = x.transaction
 JOIN reads r ON r.publisher = s.publisher AND r.sequence = s.sequence
-LEFT JOIN partitions n ON n.topic = r.topic AND n.partition = r.partition
+LEFT JOIN partitions n ON n.topic = s.topic AND n.partition = s.partition
 WHERE r.committed_only OR NOT coalesce(n.watched, false)
 GROUP BY s.publisher, s.transaction
