@@ -18,7 +18,7 @@ WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
 
 #: What Kafka (3.9 to 4.3) logs when it finds that it was not shut down in order and checks its logs, and when
 #: it serves.
-RECOVERING = "Attempting recovery for all logs"
+RECOVERING = "Recovering unflushed segment"
 SERVING = "Kafka Server started"
 
 #: How often a broker is started to be killed while it recovers, before the attempt is given up as too slow.
