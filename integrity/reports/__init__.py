@@ -22,18 +22,18 @@ import atexit
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from behave.configuration import Configuration
-from behave.model import Feature, Scenario
+from behave.model import Feature, Rule, Scenario
 from behave.reporter.base import Reporter
 from behave.runner import Context
 
 from integrity.errors import Unavailable
 from integrity.reports import console, evidence, html, junit, streams
 from integrity.reports.model import Event, RunFacts, ScenarioFacts, now
-from integrity.reports.views import FeatureView, ScenarioView, feature_view
+from integrity.reports.views import FeatureView, ScenarioView, feature_view, scenario_view
 
 __all__ = ["Event", "Reports", "RunFacts", "ScenarioFacts", "install"]
 
@@ -47,6 +47,7 @@ class Reports:
         self._context = context
         self._features: dict[int, Feature] = {}
         self._facts: dict[int, tuple[Scenario, ScenarioFacts]] = {}
+        self._first_views: dict[int, FeatureView] = {}
         self._finished = False
         self._junit: junit.HygienicJUnit | None = None
 
@@ -67,7 +68,7 @@ class Reports:
         if kept is None:
             facts = ScenarioFacts(rerun=evidence.rerun_command(str(scenario.location), self.run))
             kept = self._facts[id(scenario)] = (scenario, facts)
-        self._features.setdefault(id(scenario.feature), scenario.feature)
+        self.seen(scenario.feature)
         return kept[1]
 
     def keep_evidence(
@@ -95,17 +96,24 @@ class Reports:
         return facts.evidence
 
     def _find(self, scenario: Scenario) -> tuple[FeatureView, ScenarioView]:
-        feature = self.view(scenario.feature)
-        place = str(scenario.location)
-        return feature, next(view for view in feature.scenarios if view.location == place)
+        """The scenario as it stands now, and its feature as it was first seen: names and places do not change."""
+        feature = scenario.feature
+        if id(feature) not in self._first_views:
+            self._first_views[id(feature)] = self.view(feature)
+        rule = next((above for above in _containers(scenario) if isinstance(above, Rule)), None)
+        return self._first_views[id(feature)], scenario_view(scenario, feature, rule, self._noted, self.run)
 
     def stopped(self, error: BaseException | str) -> None:
         """Say why the run cannot go on: every scenario that has not run becomes an error with these words."""
         self.run.stopped = str(error) or type(error).__name__
 
+    def seen(self, feature: Feature) -> None:
+        """Remember that ``feature`` belongs into the reports."""
+        self._features.setdefault(id(feature), feature)
+
     def view(self, feature: Feature) -> FeatureView:
         """``feature`` as the reports show it now."""
-        self._features[id(feature)] = feature
+        self.seen(feature)
         self.run.interrupted = self.run.interrupted or (bool(self._context.aborted) and not self.run.stopped)
         return feature_view(feature, self._noted, self.run)
 
@@ -122,15 +130,23 @@ class Reports:
         """Write the page and say the last lines. behave's own end calls this; a second call does nothing."""
         if self._finished:
             return
-        self._finished = True
-        atexit.unregister(self._at_exit)
         self.run.finished_at = now()
         if self._junit is not None:
             self._junit.missing(list(self._features.values()))
         features = [self.view(feature) for feature in list(self._features.values())]
         html.write(self.run, features, self.page)
+        # Only now: a Ctrl-C before this point leaves the rest to the process's exit.
+        self._finished = True
+        atexit.unregister(self._at_exit)
         kept = any(facts.evidence for _, facts in self._facts.values())
         console.show(self.run, features, self.page, self.folder / "evidence" if kept else None)
+
+
+def _containers(scenario: Scenario) -> Iterator[object]:
+    above = scenario.parent
+    while above is not None:
+        yield above
+        above = above.parent
 
 
 class _AtTheEnd(Reporter):
@@ -141,7 +157,7 @@ class _AtTheEnd(Reporter):
         self._reports = reports
 
     def feature(self, feature: Feature) -> None:
-        self._reports.view(feature)
+        self._reports.seen(feature)
 
     def end(self) -> None:
         self._reports.finish()

@@ -91,7 +91,7 @@ def render(run: RunFacts, features: list[FeatureView], folder: Path) -> str:
 def write(run: RunFacts, features: list[FeatureView], path: Path) -> None:
     """Render to ``path`` in one move, so that nobody ever opens half a report."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.part")
+    half = path.with_name(f".{path.name}.{os.getpid()}")
     half.write_text(render(run, features, path.parent), encoding="utf-8")
     half.replace(path)
 
