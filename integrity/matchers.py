@@ -1,7 +1,7 @@
-"""PyHamcrest matchers over a history: ``assert_that(history, is_(intact()))``, ``assert_that(history, has_no("lost"))``.
+"""PyHamcrest matchers over a history: ``is_(intact())``, ``has_no("lost")``, ``shows("lost")``, ``shows_only("lost")``.
 
-The matched value is a :class:`~integrity.anomalies.Verdict`, or a history's directory, which is then checked. A mismatch
-is told in the verdict's own words, control characters taken out (they would make a JUnit file ill-formed).
+The matched value is a :class:`~integrity.anomalies.Verdict`, or a history's directory, which is then checked. A
+mismatch is told in the verdict's own words, control characters taken out (they would make a JUnit file ill-formed).
 """
 
 from __future__ import annotations

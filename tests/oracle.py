@@ -43,19 +43,32 @@ class Oracle:
 
     def counts(self) -> dict[str, int]:
         """How often each anomaly occurs; those that do not are left out."""
-        names = (
-            "lost duplicated reordered corrupted phantom inconsistent_offset wrong_offset poll_skip nonmonotonic_poll "
-            "aborted_read torn_transaction precommitted_read commit_ahead"
-        ).split()
-        counts = {name: sum(1 for _ in getattr(self, name)()) for name in names}
+        analyses = (
+            self.lost,
+            self.duplicated,
+            self.reordered,
+            self.corrupted,
+            self.phantom,
+            self.inconsistent_offset,
+            self.wrong_offset,
+            self.poll_skip,
+            self.nonmonotonic_poll,
+            self.aborted_read,
+            self.torn_transaction,
+            self.precommitted_read,
+            self.commit_ahead,
+        )
+        counts = {analysis.__name__: sum(1 for _ in analysis()) for analysis in analyses}
         return {name: count for name, count in counts.items() if count}
 
-    # What the final read tells -----------------------------------------------------------------------------------------
+    # What the final read tells ------------------------------------------------------------------------------------
 
     def judged(self, topic: str, partition: int) -> bool:
         if "ends" not in self.tables:
             return bool(self.reads)
-        return any(end["complete"] and (end["topic"], end["partition"]) == (topic, partition) for end in self.rows("ends"))
+        return any(
+            end["complete"] and (end["topic"], end["partition"]) == (topic, partition) for end in self.rows("ends")
+        )
 
     def watched(self, topic: str, partition: int) -> bool:
         """A committed reader read the partition to its end."""
@@ -80,7 +93,9 @@ class Oracle:
                 here = (excuse["topic"], excuse["partition"]) == (topic, partition) and offset is not None
                 if here and excuse["first_offset"] <= offset <= excuse["last_offset"]:
                     return True
-            elif who and excuse["publisher"] == who[0] and excuse["first_sequence"] <= who[1] <= excuse["last_sequence"]:
+            elif (
+                who and excuse["publisher"] == who[0] and excuse["first_sequence"] <= who[1] <= excuse["last_sequence"]
+            ):
                 return True
         return False
 
@@ -97,7 +112,7 @@ class Oracle:
             if must_be_there and not self.seen(send) and not self.excused(place(send), identity(send)):
                 yield send
 
-    # Messages --------------------------------------------------------------------------------------------------------------
+    # Messages -----------------------------------------------------------------------------------------------------
 
     def lost(self) -> Iterator[Row]:
         torn = set(self.torn_transaction())
@@ -186,7 +201,7 @@ class Oracle:
                 found.add(identity(read))
         return found
 
-    # Readers ---------------------------------------------------------------------------------------------------------------
+    # Readers ------------------------------------------------------------------------------------------------------
 
     def streams(self) -> Iterator[tuple[int, str, int, list[Row]]]:
         """Each reader's rows of each partition, in the order it saw them."""
@@ -243,7 +258,7 @@ class Oracle:
                     if not self.moved(reader, topic, partition, one, other):
                         yield reader, where
 
-    # Groups ----------------------------------------------------------------------------------------------------------------
+    # Groups -------------------------------------------------------------------------------------------------------
 
     def commit_ahead(self) -> Iterator[tuple[str, Place]]:
         committed_in = {(row["group_id"], row["topic"], row["partition"]) for row in self.rows("commits")}

@@ -57,7 +57,7 @@ def test_a_mismatch_of_intact_names_every_anomaly(bad: Path) -> None:
 
 
 def test_shows_tells_what_was_there_instead(good: Path) -> None:
-    with pytest.raises(AssertionError, match="shows something lost(.|\n)*intact: 5 messages acknowledged"):
+    with pytest.raises(AssertionError, match=r"shows something lost(.|\n)*intact: 5 messages acknowledged"):
         assert_that(good, shows("lost"))
 
 

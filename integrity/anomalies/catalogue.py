@@ -36,8 +36,8 @@ class Check:
     """One anomaly: its name (the file's), its query, what its comment explains, and its templates.
 
     ``counts`` has ``{count}`` and choices like ``{message|messages}`` (one, many). ``says`` has the query's columns as
-    fields; a file without one is told by its columns. ``needs`` names the tables that must all have rows for the query to
-    find anything: where one has none the query need not be run.
+    fields; a file without one is told by its columns. ``needs`` names the tables that must all have rows for the query
+    to find anything: where one has none the query need not be run.
     """
 
     name: str

@@ -29,8 +29,8 @@ _TYPES: dict[pa.DataType, str] = {
     pa.timestamp("us"): "TIMESTAMP",
 }
 
-# A mistake in a query is a bug and stays one. Whatever else the database raises comes of the files (damaged pages, columns
-# of another type) or of the machine (no memory, no disk): then there is no verdict.
+# A mistake in a query is a bug and stays one. Whatever else the database raises comes of the files (damaged pages,
+# columns of another type) or of the machine (no memory, no disk): then there is no verdict.
 _MISTAKES = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
 
 _EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at"
@@ -133,8 +133,8 @@ def _selection(table: Table, files: list[str], columns: Mapping[str, set[str]]) 
                 raise HistoryUnreadable(f"{path}: table {table.name} has no column {column.name}")
     absent = {c.name for c in table.columns if not files or not any(c.name in columns[path] for path in files)}
     chosen = ", ".join(
-        f"CAST({'NULL' if column.name in absent else _quoted(column.name)} AS {_TYPES[column.type]}) AS {_quoted(column.name)}"
-        for column in table.columns
+        f"CAST({'NULL' if c.name in absent else _quoted(c.name)} AS {_TYPES[c.type]}) AS {_quoted(c.name)}"
+        for c in table.columns
     )
     if not files:
         return f"SELECT {chosen} WHERE false"

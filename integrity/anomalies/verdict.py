@@ -74,7 +74,8 @@ class Verdict:
         for gap in self.unread:
             reasons.append(
                 f"{gap.topic}-{gap.partition} was not read to its end, and {gap.acknowledged:,} "
-                f"{_plural(gap.acknowledged, 'message was', 'messages were')} acknowledged in it: whether any is lost is open"
+                f"{_plural(gap.acknowledged, 'message was', 'messages were')} acknowledged in it: "
+                "whether any is lost is open"
             )
         return tuple(reasons)
 

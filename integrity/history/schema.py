@@ -1,12 +1,12 @@
 """The tables of a history: what was sent, acknowledged, read and broken.
 
 A history is a directory. Each table is one Parquet file ``DIR/<table>.parquet`` or several in parts,
-``DIR/<table>/part-*.parquet``; both at once are read together. A table that is absent is empty. The recorder writes these
-schemas, :mod:`integrity.anomalies` reads nothing else.
+``DIR/<table>/part-*.parquet``; both at once are read together. A table that is absent is empty. The recorder writes
+these schemas, :mod:`integrity.anomalies` reads nothing else.
 
 Every TIMESTAMP is in microseconds, UTC, without a zone, from the clock of the process that records (one clock for the
-whole history, so times compare). An offset is Kafka's, counted from 0 in its partition. Rows need no order in the files:
-``reads.position`` and ``sends.sequence`` carry it.
+whole history, so times compare). An offset is Kafka's, counted from 0 in its partition. Rows need no order in the
+files: ``reads.position`` and ``sends.sequence`` carry it.
 
 A message's identity is (publisher, sequence); it travels in a record header, so it survives any key, value or codec.
 """
@@ -117,8 +117,8 @@ TRANSACTIONS = Table(
         Column(
             "ending_at",
             _TIME,
-            "just before commit or abort was called; null when not recorded: then the last of the transaction's sends and "
-            "acknowledgements stands for it, since both clients wait for those before they end a transaction",
+            "just before commit or abort was called; null when not recorded: then the last of the transaction's sends "
+            "and acknowledgements stands for it, since both clients wait for those before they end a transaction",
             optional=True,
         ),
     ),
@@ -137,9 +137,9 @@ EVENTS = Table(
 
 ENDS = Table(
     "ends",
-    "how far the final read of one partition got. Without this table every partition of a history in which anything was "
-    "read counts as read to its end; with it, a partition counts only by a row with complete = true, and any other one "
-    "that holds acknowledged messages is reported as unread: it is never intact, and nothing in it is called lost",
+    "how far the final read of one partition got. Without this table every partition of a history in which anything "
+    "was read counts as read to its end; with it, a partition counts only by a row with complete = true, and any other "
+    "one that holds acknowledged messages is reported as unread: it is never intact, and nothing in it is called lost",
     (
         Column("reader", pa.int32(), "who read"),
         Column("committed_only", pa.bool_(), "that reader's isolation"),
@@ -157,8 +157,8 @@ ENDS = Table(
 
 EXCUSED = Table(
     "excused",
-    "records that retention, compaction or DeleteRecords may remove: given by place (topic, partition and offsets) or by "
-    "identity (publisher and sequences); the columns of the other way are null. Excused records may be there or not",
+    "records that retention, compaction or DeleteRecords may remove: given by place (topic, partition and offsets) or "
+    "by identity (publisher and sequences); the columns of the other way are null. Excused records may be there or not",
     (
         Column("topic", pa.string(), "null when given by identity"),
         Column("partition", pa.int32(), "null when given by identity"),
@@ -218,8 +218,8 @@ PROCESSED = Table(
 
 ON_DISK = Table(
     "on_disk",
-    "a record found in the brokers' files. Write it for every partition in which something is missing, or not at all: with "
-    "it a lost record that has no row is 'lost on disk', without it nobody looked",
+    "a record found in the brokers' files. Write it for every partition in which something is missing, or not at all: "
+    "with it a lost record that has no row is 'lost on disk', without it nobody looked",
     (
         Column("topic", pa.string(), "the topic"),
         Column("partition", pa.int32(), "the partition"),
