@@ -14,11 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from integrity import progress
+from integrity import anomalies, progress
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
 from integrity.faults import process
+from integrity.history import on_disk
 from integrity.history.recorder import Recorder
 from integrity.reports import timeline
 from integrity.reports.model import ScenarioFacts
@@ -61,6 +62,9 @@ class Scene:
         self.facts = facts
         #: Generated topics of this scenario; every one of them is read to its end before a verdict.
         self.topics: list[str] = []
+        #: Those of them that the scenario's own readers have read to their ends, after the last message was sent.
+        self.already_read: set[str] = set()
+        self._verdict: anomalies.Verdict | None = None
         self.sent: list[str] = []
         self.read: list[str] = []
         self._validating = False
@@ -159,25 +163,44 @@ class Scene:
 
     def read_everything(self) -> None:
         """Read all of the scenario's topics to their ends, into the history."""
-        with self.driver.reader(self.connection, self.recorder) as reader:
-            reader.read_to_end(self.topics, READ_SECONDS)
+        topics = [topic for topic in self.topics if topic not in self.already_read]
+        if topics:
+            with self.driver.reader(self.connection, self.recorder) as reader:
+                reader.read_to_end(topics, READ_SECONDS)
 
-    def verdict(self):
-        """What all checks say of the history once everything has been read. Returns an anomalies.Verdict."""
-        from integrity import anomalies
-
+    def verdict(self) -> anomalies.Verdict:
+        """What all checks say of the history once everything has been read; the history is closed by the first call."""
+        if self._verdict is not None:
+            return self._verdict
         self.read_everything()
         self.recorder.close()
         verdict = anomalies.check(self.folder)
+        if verdict.count("lost"):
+            self._look_on_disk()
+            verdict = anomalies.check(self.folder)
         self.facts.verdict = verdict.as_json()
         self.facts.verdict_words = verdict.words()
         self.facts.numbers |= {"acknowledged": verdict.acknowledged, "read": verdict.read}
+        self._verdict = verdict
         return verdict
 
+    def _look_on_disk(self) -> None:
+        """Put what the broker's files hold into the history: it tells lost on disk from lost in delivery."""
+        directory = self.broker.data_directory
+        if directory is not None:
+            on_disk.write(self.folder, on_disk.records(directory, self.topics))
+            return
+        # A container lends its files only while it is down; what is on its disk does not change by stopping it.
+        self.spoiled = True
+        if self.broker.is_alive():
+            self.broker.stop()
+        with self.broker.files() as directory:
+            on_disk.write(self.folder, on_disk.records(directory, self.topics))
+
     # -- faults -----------------------------------------------------------------------------------------
-    def restart(self, how: str) -> None:
-        """Take the broker down and start it again on the same data."""
-        done = process.restart(self.broker, how)
+    def restart(self, how: str, while_down: Callable[[], None] | None = None) -> None:
+        """Take the broker down and start it again on the same data; while_down: what else happens in between."""
+        done = process.restart(self.broker, how, while_down=while_down)
         self.facts.numbers[f"{how} and back (s)"] = round(done.took, 2)
 
     # -- the end ----------------------------------------------------------------------------------------

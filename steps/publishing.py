@@ -3,6 +3,7 @@
 from behave import given, register_type, when
 
 from integrity.scenes import content, order, publishers
+from integrity.scenes.volume import Volume
 from integrity.vocabulary import count
 
 register_type(Count=count)
@@ -57,3 +58,9 @@ def messages_of_every_kind_are_published(context, codec):
 @when("messages are published, one of them over the topic's limit")
 def one_message_is_over_the_limit(context):
     context.scene.part(content.TooLarge).publish()
+
+
+# -- volume ---------------------------------------------------------------------------------------------
+@when("several publishers send very many messages while several readers read them")
+def very_many_messages(context):
+    context.scene.part(Volume).run(context.session.settings.messages)

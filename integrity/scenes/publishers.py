@@ -14,9 +14,9 @@ from integrity.scenes.threads import run_together
 SMALL_BATCH = 8 << 10
 
 
-def acknowledged(publisher: Publisher, count: int) -> None:
+def acknowledged(publisher: Publisher, count: int, seconds: float = PUBLISH_SECONDS) -> None:
     """Wait for the outcome of ``count`` sends. Raises AssertionError when any of them is not acknowledged."""
-    publisher.flush(PUBLISH_SECONDS)
+    publisher.flush(seconds)
     if publisher.counts["acknowledged"] != count:
         raise AssertionError(
             f"not all of {count:,} messages of publisher {publisher.id} were acknowledged: "

@@ -6,11 +6,22 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 
-def run_together(tasks: Iterable[Callable[[], None]], *, failed: Callable[[], None] = lambda: None) -> None:
+def _nothing() -> None:
+    """What there is to do when nobody says otherwise."""
+
+
+def run_together(
+    tasks: Iterable[Callable[[], None]],
+    *,
+    failed: Callable[[], None] = _nothing,
+    meanwhile: Callable[[], None] = _nothing,
+    every: float | None = None,
+) -> None:
     """Run every task in a thread of its own and wait for all of them.
 
-    failed: called as soon as one task has raised, so that the others need not wait for it in vain. The tasks bound
-    their own waits. Raises the error of a task: of the first to fail, which the others may only have followed.
+    failed: called as soon as one task has raised, so that the others need not wait for it in vain. meanwhile: called by
+    the caller's thread, each ``every`` seconds. The tasks bound their own waits.
+    Raises the error of the first task to fail, which the others may only have followed.
     """
     tasks = list(tasks)
     first: list[BaseException] = []
@@ -25,6 +36,7 @@ def run_together(tasks: Iterable[Callable[[], None]], *, failed: Callable[[], No
         futures = [pool.submit(task) for task in tasks]
         for future in futures:
             future.add_done_callback(look)
-        wait(futures)
+        while wait(futures, every).not_done:
+            meanwhile()
     if first:
         raise first[0]
