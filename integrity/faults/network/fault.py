@@ -1,0 +1,89 @@
+"""Handles of faults in force: how often they struck, waiting for it, lifting them, releasing what was held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kafka.protocol.api_message import ApiMessage
+
+from integrity.faults.network import codec, wire
+from integrity.faults.network.exchange import Struck
+from integrity.waiting import scaled, wait_until
+
+if TYPE_CHECKING:
+    from integrity.faults.network.proxy import Proxy
+
+#: Bound of a wait for a fault to strike, and of the answer to a released request (seconds, before timeout_factor).
+STRIKE_SECONDS = 30.0
+RELEASE_SECONDS = 10.0
+
+
+class Fault:
+    """A fault in force. As a context manager it is lifted at the end.
+
+    count: how often it has struck so far; for a rewrite, how many messages it has changed.
+    """
+
+    def __init__(self, proxy: Proxy, number: int, words: str) -> None:
+        self._proxy = proxy
+        self.number = number
+        self.words = words
+        self.count = 0
+        self.lifted = False
+
+    def struck(self, report: Struck) -> None:
+        """Called by the proxy at each strike."""
+        self.count += 1
+
+    def wait(self, count: int = 1, seconds: float = STRIKE_SECONDS) -> None:
+        """Wait until it has struck ``count`` times. Raises WaitTimeout, or ProxyFailed when the proxy is gone."""
+        wait_until(
+            lambda: self.count >= count,
+            what=f"the fault {self.words!r} to strike {count} times",
+            seconds=seconds,
+            check=self._proxy.check,
+            detail=lambda: f"it struck {self.count} times",
+        )
+
+    def lift(self) -> None:
+        """End it; more than once is fine. What is under way (a delay, a rewriting) is carried out."""
+        if not self.lifted:
+            self.lifted = True
+            self._proxy._lift(self)
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lift()
+
+
+class Held(Fault):
+    """Requests kept back, oldest first."""
+
+    def __init__(self, proxy: Proxy, number: int, words: str) -> None:
+        super().__init__(proxy, number, words)
+        self._kept: list[tuple[codec.Head, bytes]] = []
+
+    def struck(self, report: Struck) -> None:
+        self._kept.append((report.head, report.frame))
+        super().struck(report)
+
+    @property
+    def requests(self) -> list[ApiMessage]:
+        """What is held now, decoded."""
+        return [codec.decode(frame, head.api, head.version, request=True) for head, frame in list(self._kept)]
+
+    def release(self, seconds: float = RELEASE_SECONDS) -> list[Any]:
+        """Send all that is held to its broker, on a new connection each, and return the answers, decoded (None: acks=0).
+
+        Raises OSError when the broker cannot be reached or does not answer in time.
+        """
+        answers = []
+        while self._kept:
+            head, frame = self._kept.pop(0)
+            wants = codec.is_answered(frame, head)
+            answer = wire.send(self._proxy.links[head.link].broker, frame, scaled(seconds), answered=wants)
+            answers.append(codec.decode(answer, head.api, head.version, request=False) if answer else None)
+            self._proxy.listener("network", "request released", str(head))
+        return answers
