@@ -1,28 +1,32 @@
 """The one table of what a failed send means, for both clients: surely not appended, or unknown.
 
 Rejected means that no attempt at this message can have been appended. Everything else is unknown: time-outs and lost
-connections always (a request whose answer is missing may have been carried out), and every error this table does not know.
+connections always (a request whose answer is missing may have been carried out), and every error this table does not
+know.
 
-Clients retry by themselves and report only the last attempt's error, so an error that truthfully says "this attempt was not
-appended" proves nothing about the attempts before it, whose answers may have been lost. Hence two kinds of refusal:
+Clients retry by themselves and report only the last attempt's error, so an error that truthfully says "this attempt
+was not appended" proves nothing about the attempts before it, whose answers may have been lost. Hence two kinds of
+refusal:
 
-- ALWAYS: the broker's check depends on nothing but the request and the topic's configuration. Had an earlier attempt with the
-  same bytes got as far as this one, it would have been refused as well. (The configuration must not change between the
-  attempts; no scenario does that with a message that it breaks.)
-- SINGLE_ATTEMPT: the refusal depends on the state of the cluster at that moment: who leads, how many replicas are in sync,
-  what the caller is allowed. It is a rejection only from a publisher with ``retries=0``; with retries it is unknown.
+- ALWAYS: the broker's check depends on nothing but the request and the topic's configuration. Had an earlier attempt
+  with the same bytes got as far as this one, it would have been refused as well. (The configuration must not change
+  between the attempts; no scenario does that with a message that it breaks.)
+- SINGLE_ATTEMPT: the refusal depends on the state of the cluster at that moment: who leads, how many replicas are in
+  sync, what the caller is allowed. It is a rejection only from a publisher with ``retries=0``; with retries it is
+  unknown.
 
-An error raised by the client's own send call is a rejection whatever its code: in both clients the message is queued by that
-call's last step, so one that raises has put nothing on the wire (kafka-python 3.0 ``KafkaProducer.send``: serialization, metadata,
-partitioner and size checks all precede ``RecordAccumulator.append``; librdkafka ``rd_kafka_produceva``: a message that fails
-there is destroyed and gets no delivery report). A message that expires in the client's queue is unknown even if it was perhaps
-never sent: librdkafka reports ``_MSG_TIMED_OUT`` and kafka-python ``KafkaTimeoutError`` for both cases alike, and messages
-that wait for another attempt stand in the same queue.
+An error raised by the client's own send call is a rejection whatever its code: in both clients the message is queued
+by that call's last step, so one that raises has put nothing on the wire (kafka-python 3.0 ``KafkaProducer.send``:
+serialization, metadata, partitioner and size checks all precede ``RecordAccumulator.append``; librdkafka
+``rd_kafka_produceva``: a message that fails there is destroyed and gets no delivery report). A message that expires in
+the client's queue is unknown even if it was perhaps never sent: librdkafka reports ``_MSG_TIMED_OUT`` and kafka-python
+``KafkaTimeoutError`` for both cases alike, and messages that wait for another attempt stand in the same queue.
 
 Sources: the error codes of the Kafka protocol guide (kafka.apache.org/protocol, section "Error Codes"; the class
-``org.apache.kafka.common.protocol.Errors``); where in ``ReplicaManager.appendRecords``, ``Partition.appendRecordsToLeader``
-and ``UnifiedLog.append`` of Kafka 4.3 each is raised; librdkafka's ``rd_kafka_resp_err_t``, which uses the protocol's numbers for a
-broker's errors and negative ones for its own; kafka-python's ``kafka.errors``, whose broker errors carry the number as ``errno``.
+``org.apache.kafka.common.protocol.Errors``); where in ``ReplicaManager.appendRecords``,
+``Partition.appendRecordsToLeader`` and ``UnifiedLog.append`` of Kafka 4.3 each is raised; librdkafka's
+``rd_kafka_resp_err_t``, which uses the protocol's numbers for a broker's errors and negative ones for its own;
+kafka-python's ``kafka.errors``, whose broker errors carry the number as ``errno``.
 """
 
 from __future__ import annotations
@@ -48,26 +52,26 @@ class Refusal:
 REFUSALS: dict[int, Refusal] = {
     refusal.code: refusal
     for refusal in (
-        Refusal(2, "CORRUPT_MESSAGE", SINGLE_ATTEMPT, "CRC checked before the append; an earlier copy may have been whole"),
+        Refusal(2, "CORRUPT_MESSAGE", SINGLE_ATTEMPT, "the CRC is wrong; an earlier copy may have been whole"),
         Refusal(3, "UNKNOWN_TOPIC_OR_PARTITION", SINGLE_ATTEMPT, "this broker has no such partition now"),
         Refusal(5, "LEADER_NOT_AVAILABLE", SINGLE_ATTEMPT, "there is no leader to append now"),
         Refusal(6, "NOT_LEADER_OR_FOLLOWER", SINGLE_ATTEMPT, "this broker does not lead the partition now"),
         Refusal(10, "MESSAGE_TOO_LARGE", ALWAYS, "over max.message.bytes; checked before the append"),
         Refusal(17, "INVALID_TOPIC_EXCEPTION", ALWAYS, "an illegal name, or an internal topic"),
         Refusal(18, "RECORD_LIST_TOO_LARGE", ALWAYS, "the batch is over segment.bytes; checked before the append"),
-        Refusal(19, "NOT_ENOUGH_REPLICAS", SINGLE_ATTEMPT, "too few in sync, found before the append (code 20 is found after it)"),
+        Refusal(19, "NOT_ENOUGH_REPLICAS", SINGLE_ATTEMPT, "too few in sync, found before the append"),
         Refusal(21, "INVALID_REQUIRED_ACKS", ALWAYS, "acks is none of -1, 0, 1"),
         Refusal(29, "TOPIC_AUTHORIZATION_FAILED", SINGLE_ATTEMPT, "may not write to the topic now"),
         Refusal(31, "CLUSTER_AUTHORIZATION_FAILED", SINGLE_ATTEMPT, "may not publish idempotently now"),
-        Refusal(32, "INVALID_TIMESTAMP", ALWAYS, "outside message.timestamp.before/after.max.ms; checked before the append"),
+        Refusal(32, "INVALID_TIMESTAMP", ALWAYS, "outside message.timestamp.before/after.max.ms"),
         Refusal(35, "UNSUPPORTED_VERSION", ALWAYS, "the broker does not know this request"),
         Refusal(42, "INVALID_REQUEST", ALWAYS, "the request contradicts itself"),
         Refusal(43, "UNSUPPORTED_FOR_MESSAGE_FORMAT", ALWAYS, "the format cannot hold it"),
         Refusal(44, "POLICY_VIOLATION", ALWAYS, "a configured policy refuses it"),
-        Refusal(45, "OUT_OF_ORDER_SEQUENCE_NUMBER", SINGLE_ATTEMPT, "this attempt leaves a gap; an earlier one need not have"),
+        Refusal(45, "OUT_OF_ORDER_SEQUENCE_NUMBER", SINGLE_ATTEMPT, "this attempt leaves a gap; not so an earlier one"),
         Refusal(47, "INVALID_PRODUCER_EPOCH", SINGLE_ATTEMPT, "fenced now"),
         Refusal(48, "INVALID_TXN_STATE", SINGLE_ATTEMPT, "no transaction open now"),
-        Refusal(49, "INVALID_PRODUCER_ID_MAPPING", SINGLE_ATTEMPT, "the transactional id belongs to another producer id now"),
+        Refusal(49, "INVALID_PRODUCER_ID_MAPPING", SINGLE_ATTEMPT, "the transactional id has another producer id now"),
         Refusal(53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", SINGLE_ATTEMPT, "may not use the transactional id now"),
         Refusal(59, "UNKNOWN_PRODUCER_ID", SINGLE_ATTEMPT, "the broker has forgotten this producer"),
         Refusal(74, "FENCED_LEADER_EPOCH", SINGLE_ATTEMPT, "the request is of an older leadership"),
@@ -80,8 +84,8 @@ REFUSALS: dict[int, Refusal] = {
 """Every broker error that is a refusal, by its protocol code.
 
 Not here, so unknown: 7 REQUEST_TIMED_OUT and 20 NOT_ENOUGH_REPLICAS_AFTER_APPEND (appended on the leader at least), 46
-DUPLICATE_SEQUENCE_NUMBER (an earlier attempt was appended), 56 KAFKA_STORAGE_ERROR (how much reached the disk is not known), -1
-UNKNOWN_SERVER_ERROR, and any code to come.
+DUPLICATE_SEQUENCE_NUMBER (an earlier attempt was appended), 56 KAFKA_STORAGE_ERROR (how much reached the disk is not
+known), -1 UNKNOWN_SERVER_ERROR, and any code to come.
 """
 
 

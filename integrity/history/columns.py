@@ -1,7 +1,7 @@
 """The columns that publishers and readers fill, message by message, and how a chunk of them becomes rows.
 
-These are the only structures on the clients' fast path: appending to an ``array`` costs some 30 ns, and nothing else is done
-per message. What is the same for many messages (topic, transaction, poll) is kept once per run of rows.
+These are the only structures on the clients' fast path: appending to an ``array`` costs some 30 ns, and nothing else
+is done per message. What is the same for many messages (topic, transaction, poll) is kept once per run of rows.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Runs:
         """The column of ``rows`` rows."""
         # A run may have begun that got no row: a poll that brought nothing but the end of a partition.
         used = sum(start < rows for start in self.starts)
-        ends = self.starts[1:used] + [rows]
+        ends = [*self.starts[1:used], rows]
         encoded = pa.RunEndEncodedArray.from_arrays(
             pa.array(ends, pa.int32()), pa.array(self.values[:used], kind), pa.run_end_encoded(pa.int32(), kind)
         )
@@ -94,8 +94,8 @@ def _split_identities(identities: bytearray, rows: int) -> tuple[pa.Array, pa.Ar
 class SendChunk:
     """The sends of one publisher with sequences ``first`` to ``first + CHUNK_ROWS - 1``.
 
-    Columns are indexed by sequence - first. ``digests`` and ``sent`` (ns) grow with each send; the others have full length
-    from the start and are filled in when a message is settled, in any order.
+    Columns are indexed by sequence - first. ``digests`` and ``sent`` (ns) grow with each send; the others have full
+    length from the start and are filled in when a message is settled, in any order.
     """
 
     __slots__ = ("digests", "first", "offsets", "outcomes", "partitions", "sent", "settled", "topics", "transactions")

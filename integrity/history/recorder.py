@@ -1,7 +1,7 @@
 """Writes a history while clients work, at little cost to them.
 
-A client fills plain columns (``array``), one chunk at a time; a full chunk goes to one background thread that turns it into
-an Arrow table and writes it as a part, ``DIR/<table>/part-<label>-NNNNN.parquet``. Memory is bounded however many
+A client fills plain columns (``array``), one chunk at a time; a full chunk goes to one background thread that turns it
+into an Arrow table and writes it as a part, ``DIR/<table>/part-<label>-NNNNN.parquet``. Memory is bounded however many
 messages pass: per publisher and reader one open chunk, for publishers also the chunks that still hold an unsettled
 message (bounded by the client's queue), and a few on their way to the disk; a client that outruns the disk waits.
 
@@ -25,6 +25,9 @@ from integrity.history.columns import PublisherLog, ReaderLog
 
 #: Chunks that may wait for the disk before clients have to wait as well.
 WAITING_CHUNKS = 4
+
+#: Columns with few different values; a dictionary for the others would cost time and save nothing.
+DICTIONARY_COLUMNS = ["topic", "outcome", "publisher", "reader", "partition", "committed_only", "transaction", "poll"]
 
 #: Rows of a small table (events, commits ...) that are kept before they are written.
 SMALL_TABLE_ROWS = 5_000
@@ -148,7 +151,7 @@ class Recorder:
                     return
                 if self._error is None:
                     self._write_part(item[0], item[1]())
-            except Exception as error:  # kept for the client's thread, which raises it
+            except Exception as error:  # noqa: BLE001 - kept for the client's thread, which raises it
                 self._error = error
             finally:
                 self._queue.task_done()
@@ -160,7 +163,14 @@ class Recorder:
         self._parts[table] = number + 1
         name = f"part-{self._label}-{number:05d}.parquet"
         hidden = folder / f".{name}"
-        pq.write_table(rows, hidden, compression="snappy", use_dictionary=["topic", "outcome"] if table in ("sends", "reads") else True, write_statistics=False, store_schema=False)
+        pq.write_table(
+            rows,
+            hidden,
+            compression="snappy",
+            use_dictionary=DICTIONARY_COLUMNS,
+            write_statistics=False,
+            store_schema=False,
+        )
         hidden.rename(folder / name)
 
 

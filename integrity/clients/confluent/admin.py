@@ -4,68 +4,114 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
-from integrity.clients.base import Admin, Connection, Partition
+from integrity.clients.admin import SECONDS, Admin
 from integrity.clients.confluent.settings import connection_settings
-from integrity.waiting import scaled, wait_until
+from integrity.clients.types import Connection, Partition
+from integrity.waiting import scaled
+
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 class ConfluentAdmin(Admin):
-    """See integrity.clients.base.Admin."""
+    """See integrity.clients.admin.Admin."""
 
     def __init__(self, connection: Connection) -> None:
         # It must live as long as any of its futures is awaited.
         self._client = AdminClient(connection_settings(connection, "kafka-integrity-admin", 10.0))
 
-    def create_topic(
-        self,
-        topic: str,
-        *,
-        partitions: int = 1,
-        replication: int = 1,
-        configs: Mapping[str, str] | None = None,
-        seconds: float = 30.0,
-    ) -> None:
-        new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=dict(configs or {}))
-        self._client.create_topics([new], operation_timeout=scaled(seconds))[topic].result(scaled(seconds))
-        wait_until(
-            lambda: sum(leader >= 0 for leader in self.leaders(topic).values()) == partitions,
-            what=f"every partition of topic {topic} to have a leader",
-            seconds=seconds,
-        )
-
-    def delete_topic(self, topic: str, seconds: float = 30.0) -> None:
-        self._client.delete_topics([topic], operation_timeout=scaled(seconds))[topic].result(scaled(seconds))
-        wait_until(lambda: not self.leaders(topic), what=f"topic {topic} to be gone", seconds=seconds)
+    def topics(self) -> list[str]:
+        return [name for name in self._client.list_topics(timeout=scaled(10.0)).topics if not name.startswith("__")]
 
     def leaders(self, topic: str) -> dict[int, int]:
         known = self._client.list_topics(topic, timeout=scaled(10.0)).topics.get(topic)
-        if known is None or not known.partitions:
-            if known is not None and known.error is not None and not _missing(known.error):
-                raise KafkaException(known.error)
+        if known is None:
             return {}
+        if known.error is not None and known.error.code() not in _MISSING:
+            raise KafkaException(known.error)
         return {number: partition.leader for number, partition in known.partitions.items()}
 
-    def end_offsets(self, topics: Sequence[str], seconds: float = 30.0) -> dict[Partition, int]:
-        return self._offsets(topics, OffsetSpec.latest(), seconds)
+    def configs(self, topic: str) -> dict[str, str]:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        found = self._client.describe_configs([resource], request_timeout=scaled(SECONDS))[resource]
+        return {name: entry.value for name, entry in found.result(scaled(SECONDS)).items()}
 
-    def _offsets(self, topics: Sequence[str], spec: OffsetSpec, seconds: float) -> dict[Partition, int]:
+    def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
+        resource = ConfigResource(
+            ResourceType.TOPIC,
+            topic,
+            incremental_configs=[
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in configs.items()
+            ],
+        )
+        done = self._client.incremental_alter_configs([resource], request_timeout=scaled(seconds))
+        done[resource].result(scaled(seconds))
+
+    def beginning_offsets(self, topics: Sequence[str], seconds: float = SECONDS) -> dict[Partition, int]:
+        return self._offsets(topics, OffsetSpec.earliest(), seconds)
+
+    def end_offsets(
+        self, topics: Sequence[str], seconds: float = SECONDS, *, committed_only: bool = False
+    ) -> dict[Partition, int]:
+        return self._offsets(topics, OffsetSpec.latest(), seconds, committed_only)
+
+    def offsets_at(self, topics: Sequence[str], timestamp: int, seconds: float = SECONDS) -> dict[Partition, int]:
+        return self._offsets(topics, OffsetSpec.for_timestamp(timestamp), seconds)
+
+    def _offsets(
+        self, topics: Sequence[str], spec: OffsetSpec, seconds: float, committed_only: bool = False
+    ) -> dict[Partition, int]:
         places = [TopicPartition(topic, number) for topic in topics for number in self.leaders(topic)]
         if not places:
             return {}
         futures = self._client.list_offsets(
             dict.fromkeys(places, spec),
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            isolation_level=IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED,
             request_timeout=scaled(seconds),
         )
         return {(p.topic, p.partition): f.result(scaled(seconds)).offset for p, f in futures.items()}
+
+    def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
+        asked = [ConsumerGroupTopicPartitions(group)]
+        found = self._client.list_consumer_group_offsets(asked, request_timeout=scaled(seconds))[group]
+        return {(p.topic, p.partition): p.offset for p in found.result(scaled(seconds)).topic_partitions}
+
+    def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
+        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in before.items()]
+        for done in self._client.delete_records(places, request_timeout=scaled(seconds)).values():
+            done.result(scaled(seconds))
+
+    def delete_group(self, group: str, seconds: float = SECONDS) -> None:
+        self._client.delete_consumer_groups([group], request_timeout=scaled(seconds))[group].result(scaled(seconds))
+
+    def members(self, group: str, seconds: float = SECONDS) -> int:
+        found = self._client.describe_consumer_groups([group], request_timeout=scaled(seconds))[group]
+        return len(found.result(scaled(seconds)).members)
 
     def close(self) -> None:
         """librdkafka ends its threads when the object goes."""
         self._client = None
 
+    def _create_topic(
+        self, topic: str, partitions: int, replication: int, configs: dict[str, str], seconds: float
+    ) -> None:
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=configs)
+        self._client.create_topics([new], operation_timeout=scaled(seconds))[topic].result(scaled(seconds))
 
-def _missing(error: KafkaError) -> bool:
-    return error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
+    def _delete_topic(self, topic: str, seconds: float) -> None:
+        self._client.delete_topics([topic], operation_timeout=scaled(seconds))[topic].result(scaled(seconds))
+
+    def _add_partitions(self, topic: str, total: int, seconds: float) -> None:
+        done = self._client.create_partitions([NewPartitions(topic, total)], operation_timeout=scaled(seconds))
+        done[topic].result(scaled(seconds))

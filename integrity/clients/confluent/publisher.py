@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as NativeMessage
@@ -74,8 +73,9 @@ class ConfluentPublisher(Publisher):
         if options.transactional_id is not None:
             self._producer.init_transactions(scaled(30.0))
         elif options.idempotent:
-            # Lets librdkafka fetch its producer id over the bootstrap connection. Were a message handed over first, the metadata
-            # request for its topic would replace that connection, and the id be asked for again only after 500 ms.
+            # Lets librdkafka fetch its producer id over the bootstrap connection. Were a message handed over first,
+            # the metadata request for its topic would replace that connection, and the id be asked for again only
+            # after 500 ms.
             self._producer.poll(PRODUCER_ID_SECONDS)
 
     def _report(self, chunk: SendChunk) -> Callable[..., None]:
@@ -132,7 +132,7 @@ class ConfluentPublisher(Publisher):
         report = partial(self._report(chunk), row)
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers, on_delivery=report)
+                self._producer.produce(topic, value, key, partition, report, None, timestamp, headers)
                 return
             except BufferError:
                 self._producer.poll(FULL_SECONDS)
@@ -208,10 +208,13 @@ class ConfluentPublisher(Publisher):
             done = chunk.first + stop - first
         return count
 
-    def _settle(self, seconds: float, chunk: Any, row: int) -> None:
+    def _settle(self, seconds: float, chunk: SendChunk, row: int) -> None:
         # flush() rather than poll(): it does not wait for the linger time.
         if self._producer.flush(min(seconds, 0.5)) and chunk.outcomes[row] == OPEN:
             self._producer.poll(0)
+
+    def serve(self, seconds: float = 0.0) -> None:
+        self._producer.poll(seconds)
 
     def flush(self, seconds: float = 30.0) -> int:
         return self._producer.flush(scaled(seconds))
@@ -220,12 +223,27 @@ class ConfluentPublisher(Publisher):
         self._producer.begin_transaction()
 
     def _commit(self, seconds: float) -> str:
-        self._producer.commit_transaction(scaled(seconds))
-        return schema.COMMITTED
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._producer.commit_transaction(max(deadline - time.monotonic(), 0.001))
+                return schema.COMMITTED
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                self.last_error = f"{reason.name()}: {reason.str()}"
+                if reason.txn_requires_abort():
+                    # Said before the coordinator was asked, or by the coordinator instead of committing.
+                    self._abort(max(deadline - time.monotonic(), 1.0))
+                    return schema.ABORTED
+                if not reason.retriable() or time.monotonic() >= deadline:
+                    return schema.UNKNOWN
 
-    def _abort(self, seconds: float) -> str:
-        self._producer.abort_transaction(scaled(seconds))
-        return schema.ABORTED
+    def _abort(self, seconds: float) -> None:
+        try:
+            self._producer.abort_transaction(seconds)
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            self.last_error = f"{reason.name()}: {reason.str()}"
 
     def send_offsets(self, offsets: Mapping[Partition, int], reader: Reader, seconds: float = 30.0) -> None:
         positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]

@@ -212,12 +212,17 @@ class ConfluentReader(Reader):
         """What a transaction needs to commit for this reader's group."""
         return self._consumer.consumer_group_metadata()
 
-    def _ends(self, partitions: Sequence[str], seconds: float) -> dict[Partition, int]:
+    def _ends(self, topics: Sequence[str], seconds: float) -> dict[Partition, int]:
         with ConfluentAdmin(self.connection) as admin:
-            return admin.end_offsets(partitions, seconds)
+            return admin.end_offsets(topics, seconds)
 
     def close(self) -> None:
         try:
             self._consumer.close()
         finally:
             self.log.close()
+
+    def abandon(self) -> None:
+        # An object that is dropped without close() destroys its handle without leaving the group.
+        del self._consumer
+        self.log.close()

@@ -15,8 +15,8 @@ logger = logging.getLogger("integrity.clients.confluent")
 def connection_settings(connection: Connection, client_id: str, request_timeout: float) -> dict[str, Any]:
     """What every client of this connection is configured with; request_timeout in seconds.
 
-    Back-off is capped low: a broker under test comes back within a second or two, and the default cap (10 s) would make a
-    reader look as if it had lost what it has not yet asked for.
+    Back-off is capped low: a broker under test comes back within a second or two, and the default cap (10 s) would
+    make a reader look as if it had lost what it has not yet asked for.
     """
     return {
         "bootstrap.servers": connection.bootstrap_servers,

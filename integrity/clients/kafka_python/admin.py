@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import OffsetSpec
-from kafka.errors import UnknownTopicOrPartitionError, for_code
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
-from integrity.clients.base import Admin, Connection, Partition
+from integrity.clients.admin import SECONDS, Admin
 from integrity.clients.kafka_python.settings import connection_arguments
-from integrity.waiting import scaled, wait_until
+from integrity.clients.types import Connection, Partition
+from integrity.waiting import scaled
 
 _NO_ERROR = 0
 _UNKNOWN_TOPIC = UnknownTopicOrPartitionError.errno
@@ -18,34 +19,16 @@ _LEADER_NOT_AVAILABLE = 5
 
 
 class KafkaPythonAdmin(Admin):
-    """See integrity.clients.base.Admin."""
+    """See integrity.clients.admin.Admin."""
 
     def __init__(self, connection: Connection) -> None:
         self._client = KafkaAdminClient(
-            bootstrap_timeout_ms=int(scaled(30.0) * 1000),
+            bootstrap_timeout_ms=_ms(SECONDS),
             **connection_arguments(connection, "kafka-integrity-admin", 10.0),
         )
 
-    def create_topic(
-        self,
-        topic: str,
-        *,
-        partitions: int = 1,
-        replication: int = 1,
-        configs: Mapping[str, str] | None = None,
-        seconds: float = 30.0,
-    ) -> None:
-        wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": dict(configs or {})}
-        self._client.create_topics({topic: wanted}, timeout_ms=int(scaled(seconds) * 1000))
-        wait_until(
-            lambda: sum(leader >= 0 for leader in self.leaders(topic).values()) == partitions,
-            what=f"every partition of topic {topic} to have a leader",
-            seconds=seconds,
-        )
-
-    def delete_topic(self, topic: str, seconds: float = 30.0) -> None:
-        self._client.delete_topics([topic], timeout_ms=int(scaled(seconds) * 1000))
-        wait_until(lambda: not self.leaders(topic), what=f"topic {topic} to be gone", seconds=seconds)
+    def topics(self) -> list[str]:
+        return [name for name in self._client.list_topics() if not name.startswith("__")]
 
     def leaders(self, topic: str) -> dict[int, int]:
         for known in self._client.describe_topics([topic]):
@@ -54,17 +37,69 @@ class KafkaPythonAdmin(Admin):
             return {p["partition_index"]: p["leader_id"] for p in known["partitions"]}
         return {}
 
-    def end_offsets(self, topics: Sequence[str], seconds: float = 30.0) -> dict[Partition, int]:
-        return self._offsets(topics, OffsetSpec.LATEST, seconds)
+    def configs(self, topic: str) -> dict[str, str]:
+        found = self._client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+        return {name: entry["value"] for name, entry in found["topic"][topic].items()}
 
-    def _offsets(self, topics: Sequence[str], spec: OffsetSpec, seconds: float) -> dict[Partition, int]:
+    def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
+        self._client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(configs))], incremental=True)
+
+    def beginning_offsets(self, topics: Sequence[str], seconds: float = SECONDS) -> dict[Partition, int]:
+        return self._offsets(topics, OffsetSpec.EARLIEST, seconds)
+
+    def end_offsets(
+        self, topics: Sequence[str], seconds: float = SECONDS, *, committed_only: bool = False
+    ) -> dict[Partition, int]:
+        return self._offsets(topics, OffsetSpec.LATEST, seconds, committed_only)
+
+    def offsets_at(self, topics: Sequence[str], timestamp: int, seconds: float = SECONDS) -> dict[Partition, int]:
+        return self._offsets(topics, timestamp, seconds)
+
+    def _offsets(
+        self, topics: Sequence[str], spec: OffsetSpec | int, seconds: float, committed_only: bool = False
+    ) -> dict[Partition, int]:
         places = [TopicPartition(topic, number) for topic in topics for number in self.leaders(topic)]
         if not places:
             return {}
         found = self._client.list_partition_offsets(
-            dict.fromkeys(places, spec), timeout_ms=int(scaled(seconds) * 1000)
+            dict.fromkeys(places, spec),
+            isolation_level="read_committed" if committed_only else "read_uncommitted",
+            timeout_ms=_ms(seconds),
         )
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
+    def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
+        found = self._client.list_group_offsets({group: None})[group]
+        return {(place.topic, place.partition): at.offset for place, at in found.items()}
+
+    def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
+        self._client.delete_records(
+            {TopicPartition(*place): offset for place, offset in before.items()}, timeout_ms=_ms(seconds)
+        )
+
+    def delete_group(self, group: str, seconds: float = SECONDS) -> None:
+        answer = self._client.delete_groups([group])[group]
+        if answer != "OK":
+            raise KafkaError(f"group {group} was not deleted: {answer}")
+
+    def members(self, group: str, seconds: float = SECONDS) -> int:
+        return len(self._client.describe_groups([group])[group]["members"])
+
     def close(self) -> None:
         self._client.close()
+
+    def _create_topic(
+        self, topic: str, partitions: int, replication: int, configs: dict[str, str], seconds: float
+    ) -> None:
+        wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
+        self._client.create_topics({topic: wanted}, timeout_ms=_ms(seconds))
+
+    def _delete_topic(self, topic: str, seconds: float) -> None:
+        self._client.delete_topics([topic], timeout_ms=_ms(seconds))
+
+    def _add_partitions(self, topic: str, total: int, seconds: float) -> None:
+        self._client.create_partitions({topic: total}, timeout_ms=_ms(seconds))
+
+
+def _ms(seconds: float) -> int:
+    return int(scaled(seconds) * 1000)

@@ -1,10 +1,10 @@
 """Settles kafka-python's messages batch by batch.
 
-A callback per message would cost a publisher a tenth of its speed. kafka-python (pinned at 3.0) completes all messages of a
-batch with one future, ``FutureRecordMetadata._produce_future``, whose value is (base offset, log append time, function
-from index to error, or None); a message's place in its batch is ``args[0]``. When a batch turns out to be too large, it is
-split: its future is never completed, and its messages are bound to the futures of the new batches; ``look_for_splits``
-then falls back to one callback per message.
+A callback per message would cost a publisher a tenth of its speed. kafka-python (pinned at 3.0) completes all messages
+of a batch with one future, ``FutureRecordMetadata._produce_future``, whose value is (base offset, log append time,
+function from index to error, or None); a message's place in its batch is ``args[0]``. When a batch turns out to be too
+large, it is split: its future is never completed, and its messages are bound to the futures of the new batches;
+``look_for_splits`` then falls back to one callback per message.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 from xxhash import xxh3_64_intdigest
@@ -198,8 +198,14 @@ class KafkaPythonPublisher(Publisher):
             done = chunk.first + stop - first
         return count
 
-    def _settle(self, seconds: float, chunk: Any, row: int) -> None:
+    def _settle(self, seconds: float, chunk: SendChunk, row: int) -> None:
         self._flush(min(seconds, FLUSH_SECONDS))
+
+    def serve(self, seconds: float = 0.0) -> None:
+        if seconds > 0:
+            self._batches.progress.clear()
+            self._batches.progress.wait(seconds)
+        self._batches.look_for_splits()
 
     def flush(self, seconds: float = 30.0) -> int:
         deadline = time.monotonic() + scaled(seconds)
@@ -220,19 +226,41 @@ class KafkaPythonPublisher(Publisher):
         self._producer.begin_transaction()
 
     def _commit(self, seconds: float) -> str:
-        self._producer.commit_transaction()
-        return schema.COMMITTED
+        # commit_transaction() waits without a bound; these are its own steps, with one.
+        try:
+            asked = self._producer._transaction_manager.begin_commit()
+        except KafkaError as error:
+            # Nothing was asked of the coordinator: a message of the transaction has failed.
+            self.last_error = str(error)
+            self._abort(seconds)
+            return schema.ABORTED
+        try:
+            self._producer._sender.wakeup()
+            if asked.wait(timeout_ms=seconds * 1000):
+                return schema.COMMITTED
+            self.last_error = f"no answer to the commit within {seconds:.0f} s"
+        except KafkaError as error:
+            self.last_error = str(error)
+        return schema.UNKNOWN
 
-    def _abort(self, seconds: float) -> str:
-        self._producer.abort_transaction()
-        return schema.ABORTED
+    def _abort(self, seconds: float) -> None:
+        try:
+            asked = self._producer._transaction_manager.begin_abort()
+            self._producer._sender.wakeup()
+            if not asked.wait(timeout_ms=seconds * 1000):
+                self.last_error = f"no answer to the abort within {seconds:.0f} s"
+        except KafkaError as error:
+            self.last_error = str(error)
 
     def send_offsets(self, offsets: Mapping[Partition, int], reader: Reader, seconds: float = 30.0) -> None:
         positions = {
             TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
             for (topic, partition), offset in offsets.items()
         }
-        self._producer.send_offsets_to_transaction(positions, reader.group_metadata())
+        asked = self._producer._transaction_manager.send_offsets_to_transaction(positions, reader.group_metadata())
+        self._producer._sender.wakeup()
+        if not asked.wait(timeout_ms=scaled(seconds) * 1000):
+            raise KafkaTimeoutError(f"no answer to the transaction's offsets within {scaled(seconds):.0f} s")
 
     def _close(self, seconds: float) -> None:
         left = self.flush(seconds)

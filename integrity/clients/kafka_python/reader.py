@@ -155,12 +155,20 @@ class KafkaPythonReader(Reader):
         """What a transaction needs to commit for this reader's group."""
         return self._consumer.group_metadata()
 
-    def _ends(self, partitions: Sequence[str], seconds: float) -> dict[Partition, int]:
+    def _ends(self, topics: Sequence[str], seconds: float) -> dict[Partition, int]:
         with KafkaPythonAdmin(self.connection) as admin:
-            return admin.end_offsets(partitions, seconds)
+            return admin.end_offsets(topics, seconds)
 
     def close(self) -> None:
         try:
             self._consumer.close()
+        finally:
+            self.log.close()
+
+    def abandon(self) -> None:
+        # A closed consumer always leaves its group; only this stands in the way of it.
+        self._consumer._coordinator.maybe_leave_group = lambda *_, **__: None
+        try:
+            self._consumer.close(autocommit=False)
         finally:
             self.log.close()

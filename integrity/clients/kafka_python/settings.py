@@ -11,8 +11,8 @@ from integrity.clients.security import kafka_python_arguments
 def connection_arguments(connection: Connection, client_id: str, request_timeout: float) -> dict[str, Any]:
     """What every client of this connection is given; request_timeout in seconds.
 
-    Back-off is capped low: a broker under test comes back within a second or two, and the default cap (30 s) would make a
-    reader look as if it had lost what it has not yet asked for.
+    Back-off is capped low: a broker under test comes back within a second or two, and the default cap (30 s) would
+    make a reader look as if it had lost what it has not yet asked for.
     """
     return {
         "bootstrap_servers": connection.bootstrap_servers.split(","),

@@ -1,0 +1,120 @@
+"""What is asked of a cluster beside reading and publishing, whichever client does it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from integrity.clients.types import Partition
+from integrity.waiting import wait_until
+
+#: Seconds for a request, before timeout_factor.
+SECONDS = 30.0
+
+
+class Admin(ABC):
+    """What is asked of a cluster beside reading and publishing.
+
+    Errors of the client library pass through as they are. ``seconds`` is a bound before timeout_factor.
+    """
+
+    def create_topic(
+        self,
+        topic: str,
+        *,
+        partitions: int = 1,
+        replication: int = 1,
+        configs: Mapping[str, str] | None = None,
+        seconds: float = SECONDS,
+    ) -> None:
+        """Create it and wait until every partition has a leader."""
+        self._create_topic(topic, partitions, replication, dict(configs or {}), seconds)
+        self.wait_for_leaders(topic, partitions, seconds)
+
+    def delete_topic(self, topic: str, seconds: float = SECONDS) -> None:
+        """Delete it and wait until the metadata no longer names it."""
+        self._delete_topic(topic, seconds)
+        wait_until(lambda: not self.leaders(topic), what=f"topic {topic} to be gone", seconds=seconds)
+
+    def add_partitions(self, topic: str, total: int, seconds: float = SECONDS) -> None:
+        """Raise the topic's number of partitions to ``total`` and wait until every one has a leader."""
+        self._add_partitions(topic, total, seconds)
+        self.wait_for_leaders(topic, total, seconds)
+
+    def wait_for_leaders(self, topic: str, partitions: int, seconds: float = SECONDS) -> None:
+        """Wait until the metadata names ``partitions`` partitions, each with a leader. Raises WaitTimeout."""
+        wait_until(
+            lambda: sum(leader >= 0 for leader in self.leaders(topic).values()) == partitions,
+            what=f"every partition of topic {topic} to have a leader",
+            seconds=seconds,
+        )
+
+    @abstractmethod
+    def topics(self) -> list[str]:
+        """The names of all topics, Kafka's internal ones left out."""
+
+    @abstractmethod
+    def leaders(self, topic: str) -> dict[int, int]:
+        """The leader of each partition, -1 where there is none; empty when there is no such topic."""
+
+    @abstractmethod
+    def configs(self, topic: str) -> dict[str, str]:
+        """The topic's whole configuration, defaults included."""
+
+    @abstractmethod
+    def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
+        """Change these entries of the topic's configuration, leaving the others."""
+
+    @abstractmethod
+    def beginning_offsets(self, topics: Sequence[str], seconds: float = SECONDS) -> dict[Partition, int]:
+        """Each partition's first offset that has not been deleted."""
+
+    @abstractmethod
+    def end_offsets(
+        self, topics: Sequence[str], seconds: float = SECONDS, *, committed_only: bool = False
+    ) -> dict[Partition, int]:
+        """Each partition's high watermark: one past the last record, transaction markers included.
+
+        committed_only: the last stable offset instead, where an open transaction holds a committed reader.
+        """
+
+    @abstractmethod
+    def offsets_at(self, topics: Sequence[str], timestamp: int, seconds: float = SECONDS) -> dict[Partition, int]:
+        """Each partition's first offset whose timestamp (ms) is at or after the given one; -1 where there is none."""
+
+    @abstractmethod
+    def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
+        """What the consumer group has committed: the next offset to be read, by partition."""
+
+    @abstractmethod
+    def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
+        """Delete every record below the given offset of each partition."""
+
+    @abstractmethod
+    def delete_group(self, group: str, seconds: float = SECONDS) -> None:
+        """Forget a consumer group that has no members."""
+
+    @abstractmethod
+    def members(self, group: str, seconds: float = SECONDS) -> int:
+        """How many members the group's coordinator counts."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+    @abstractmethod
+    def _create_topic(
+        self, topic: str, partitions: int, replication: int, configs: dict[str, str], seconds: float
+    ) -> None: ...
+
+    @abstractmethod
+    def _delete_topic(self, topic: str, seconds: float) -> None: ...
+
+    @abstractmethod
+    def _add_partitions(self, topic: str, total: int, seconds: float) -> None: ...
+
+    def __enter__(self) -> Admin:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
