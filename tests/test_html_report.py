@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from integrity.reports import chart, html, timeline
-from integrity.reports.model import Event, RunFacts
+from integrity.reports.model import Event, RunFacts, ScenarioFacts
 from tests.report_samples import START, behave, history, project, sample
 from tests.test_junit import STRANGE
 
@@ -77,7 +77,7 @@ def test_the_first_screen_says_what_broke_where_and_after_which_fault(page: Page
     start = page.text[: page.text.index("The guarantees")]
     assert "1 of 8 scenarios did not hold." in start
     assert "2 of 10,000 acknowledged messages were lost after broker 1 was killed." in start
-    assert "Everything acknowledged before the broker went down is read back, taken down: killed" in start
+    assert "Everything acknowledged before the broker went down is read back (taken down: killed)" in start
     assert "Then every acknowledged message is read once, in order and unchanged" in start
     assert "broker 1 killed, 2.5 s into the scenario (SIGKILL to process 4711)" in start
     assert "behave features/persistence/restart.feature:21 -D seed=4711" in start
@@ -239,6 +239,14 @@ def test_a_browser_sends_no_request(page_path: Path, tmp_path: Path) -> None:
     assert "CONSOLE" not in console
 
 
+def height(curve: list[tuple[float, int]], seconds: float) -> float:
+    """Where the drawn line is at that time."""
+    before = max((point for point in curve if point[0] <= seconds), default=(0.0, 0))
+    after = min((point for point in curve if point[0] > seconds), default=before)
+    share = (seconds - before[0]) / (after[0] - before[0]) if after[0] > before[0] else 0.0
+    return before[1] + share * (after[1] - before[1]) if curve and seconds >= curve[0][0] else 0
+
+
 def test_a_timeline_tells_faults_counts_and_anomalies(tmp_path: Path) -> None:
     verdict = history(tmp_path / "h", messages=3000, lost=4)
     found = timeline.from_history(tmp_path / "h", verdict)
@@ -251,6 +259,9 @@ def test_a_timeline_tells_faults_counts_and_anomalies(tmp_path: Path) -> None:
     assert {m.series for m in found.marks} == {"orders-0", "orders-1", "orders-2"}
     assert found.rates["acknowledged after, median (ms)"] > 0
     assert all(curve == sorted(curve) for s in found.series for curve in (s.acknowledged, s.read))
+    for series in found.series:
+        assert height(series.acknowledged, 2.7) == height(series.acknowledged, 4.0), "flat while the broker was away"
+        assert height(series.read, 7.0) == 0
     drawn = chart.timeline_svg(found)
     assert drawn.count('class="cross"') == len(found.marks)
     assert "broker 1 killed 1.7 s" in drawn
@@ -292,6 +303,10 @@ def test_an_outage_lasts_until_its_subject_is_back() -> None:
         ("broker 1", "frozen", at(1), at(3)),
         ("broker 2", "killed", at(2), None),
     ]
+    again = [*events, Event(at(2.5), "broker 2", "killed"), Event(at(5), "broker 2", "ready")]
+    assert [(o.begin, o.end) for o in timeline.outages(again)] == [(at(1), at(3)), (at(2), at(2.5)), (at(2.5), at(5))]
+    facts = ScenarioFacts(events=again)
+    assert facts.figures() == {"broker 1 frozen for (s)": 2.0, "broker 2 killed for (s)": 3.0}
     assert timeline.moments(events) == [events[3]]
 
 

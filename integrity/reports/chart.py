@@ -64,9 +64,10 @@ def latency_svg(timeline: Timeline, width: int = WIDE) -> str:
     def path(values: list[tuple[float, float]]) -> str:
         drawn, before = [], -math.inf
         for seconds, value in values:
-            # Where nothing was acknowledged there is nothing to connect.
-            pen = "L" if seconds - before < 3 * timeline.seconds / BUCKETS else "M"
-            drawn.append(f"{pen}{scale.x(seconds):.1f} {top + height - value / highest * height:.1f}")
+            # Where nothing was acknowledged there is nothing to connect; a point alone shows as a dot.
+            going_on = seconds - before < 3 * timeline.seconds / BUCKETS
+            place = f"{scale.x(seconds):.1f} {top + height - value / highest * height:.1f}"
+            drawn.append(f"L{place}" if going_on else f"M{place}h.1")
             before = seconds
         return "".join(drawn)
 

@@ -45,8 +45,7 @@ def folder_names(feature: FeatureView) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for scenario in feature.scenarios:
-        rows = [f"{name} {value}" for name, value in scenario.row.items()]
-        name = file_name(", ".join([scenario.title, *rows]))
+        name = file_name(scenario.name)
         if name.casefold() in taken:
             name = f"{name}-line-{scenario.location.rpartition(':')[2]}"
         taken.add(name.casefold())

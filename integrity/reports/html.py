@@ -109,7 +109,10 @@ def headline(run: RunFacts, counts: Counter[str], unclean: int) -> str:
         return f"Everything held, but {_many(unclean, 'feature')} could not be cleaned up."
     if run.interrupted or counts[views.NOT_RUN]:
         return "Everything held as far as the run went."
-    return "Everything that was checked held."
+    ran = counts[views.HELD]
+    if ran < total:
+        return f"Everything that was checked held: {ran} of {_many(total, 'scenario')}."
+    return "The one scenario held." if ran == 1 else f"All {ran} scenarios held."
 
 
 def flowing(lines: list[str]) -> str:

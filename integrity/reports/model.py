@@ -100,11 +100,13 @@ class ScenarioFacts:
             figures = {name: self.verdict[name] for name in ("acknowledged", "read") if name in self.verdict}
             figures["anomalies"] = sum(int(found.get("count", 0)) for found in anomalies.values())
         figures.update(self.numbers)
+        away: dict[str, float] = {}
         for outage in outages(self.happened):
             if outage.end is not None:
-                figures.setdefault(
-                    f"{outage.subject} {outage.what} for (s)", round((outage.end - outage.begin).total_seconds(), 2)
-                )
+                name = f"{outage.subject} {outage.what} for (s)"
+                away[name] = away.get(name, 0.0) + (outage.end - outage.begin).total_seconds()
+        for name, seconds in away.items():
+            figures.setdefault(name, round(seconds, 2))
         for name, value in (self.timeline.rates if self.timeline else {}).items():
             figures.setdefault(name, value)
         return figures

@@ -112,8 +112,8 @@ class Timeline:
 def outages(events: Iterable[Event]) -> list[Outage]:
     """Each outage of each subject, in order of their beginnings.
 
-    An outage that begins while another of the same subject goes on (a broker killed while frozen) is part of that one,
-    unless it is of another kind; whatever ends the subject's trouble ends both.
+    A broker killed while it is frozen has two outages, and whatever ends its trouble ends both. One that is killed
+    again before it was ready begins a new outage, so that each kill is seen.
     """
     found: list[Outage] = []
     running: dict[str, list[int]] = {}
@@ -124,9 +124,11 @@ def outages(events: Iterable[Event]) -> list[Outage]:
                 found[index] = found[index]._replace(end=event.at)
         elif any(word in BEGINS for word in words):
             going = running.setdefault(event.subject, [])
-            if all(found[index].what != event.what for index in going):
-                going.append(len(found))
-                found.append(Outage(event.subject, event.what, event.at, None))
+            for index in [index for index in going if found[index].what == event.what]:
+                found[index] = found[index]._replace(end=event.at)
+                going.remove(index)
+            going.append(len(found))
+            found.append(Outage(event.subject, event.what, event.at, None))
     return found
 
 
@@ -219,12 +221,16 @@ def _natural(name: str) -> tuple[str, int]:
 
 
 def _curve(rows: Iterable[tuple[int, int]], width: float) -> list[tuple[float, int]]:
-    """Cumulative counts at the ends of buckets, beginning with zero at the start of the first."""
+    """Cumulative counts at the ends of buckets, beginning with zero at the start of the first.
+
+    Over buckets without a row the curve stays flat: a line rising through an outage would tell of messages that nobody
+    acknowledged or read in it.
+    """
     curve: list[tuple[float, int]] = []
     total = 0
     for bucket, count in rows:
-        if not curve:
-            curve.append((bucket * width, 0))
+        if not curve or curve[-1][0] < bucket * width:
+            curve.append((bucket * width, total))
         total += count
         curve.append(((bucket + 1) * width, total))
     return curve
