@@ -50,6 +50,8 @@ class Session:
         self.broker: Broker | None = None
         self.scene: Scene | None = None
         self._broker_error: Exception | None = None
+        self._spare: Broker | None = None
+        self._features_left = 0
         self._scenes = 0
 
     @classmethod
@@ -82,20 +84,37 @@ class Session:
         random.seed(facts.seed)
         session = cls(settings, run, brokers, reports)
         atexit.register(session.end)
+        session._features_left = sum(feature.should_run(context.config) for feature in context._runner.features)
+        session._launch_spare()
         return session
 
     # -- features -----------------------------------------------------------------------------------
     def open_feature(self, feature) -> None:
         """A fresh broker. One that cannot start is remembered: raised here, it would turn into silent skips."""
+        self._features_left -= 1
         self._fresh_broker()
 
     def _fresh_broker(self) -> None:
         self._broker_error = None
-        self.broker = self.brokers.create()
+        spare, self._spare = self._spare, None
         try:
-            self.broker.start()
+            self.broker = spare or self.brokers.create()
+            if spare is None:
+                self.broker.launch()
+            self.broker.await_ready()
         except Exception as error:  # noqa: BLE001 - raised by open_scene, for each scenario it concerns
             self._broker_error = error
+        if self._features_left > 0 and self._spare is None:
+            self._launch_spare()
+
+    def _launch_spare(self) -> None:
+        """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
+        spare = self.brokers.create()
+        try:
+            spare.launch()
+            self._spare = spare
+        except Exception:  # noqa: BLE001 - the feature that needs it tries again, and then the error counts
+            self.brokers.discard(spare)
 
     def close_feature(self) -> None:
         if self.broker is not None:

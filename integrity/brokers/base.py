@@ -132,6 +132,10 @@ class Broker(ABC):
         Raises BrokerFailed, with the log's tail, when it dies on the way or is not ready within the bound.
         """
         self.launch()
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Wait until a launched broker is ready. Raises BrokerFailed as ``start`` does."""
         self._wait(
             lambda: probe.answers(self.bootstrap_servers, self.config.node),
             what=f"{self.label} to answer at {self.bootstrap_servers}",

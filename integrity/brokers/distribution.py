@@ -98,7 +98,6 @@ def fetch(version: str, folder: Path | None = None) -> Distribution:
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise Unavailable(f"Kafka version {version!r} does not exist: a version looks like 4.3.1")
     folder = folder or cache.directory()
-    repository = folder / "maven"
     home = folder / f"kafka-{version}"
     lock = LOCKS / f"kafka-{version}.toml"
     if not lock.exists():
@@ -106,11 +105,21 @@ def fetch(version: str, folder: Path | None = None) -> Distribution:
     if not lock.exists():
         with cache.writing(folder):
             _resolve(version, lock, folder)
+    return Distribution(version, fetch_locked(lock, version, folder), _java(), home)
+
+
+def fetch_locked(lock: Path, version: str, folder: Path | None = None) -> list[Path]:
+    """The jars that the lock names, downloaded where they are not in the cache yet, every one verified.
+
+    version: Kafka's, for the words of an error. Raises Unavailable as ``fetch`` does.
+    """
+    folder = folder or cache.directory()
+    repository = folder / "maven"
     jars = read_lock(lock)
     if damaged(jars, repository):
         with cache.writing(folder):
             _download(version, jars, repository, folder)
-    return Distribution(version, [repository / jar.path for jar in jars], _java(), home)
+    return [repository / jar.path for jar in jars]
 
 
 def _java() -> Path:
