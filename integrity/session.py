@@ -146,7 +146,8 @@ class Session:
             )
             scene.discard()
             # No scenario may depend on what an earlier one did to the broker.
-            if scene.spoiled or not self.broker.is_usable():
+            spoiled = scene.spoiled and scene.broker is self.broker  # the scenario's own one is gone already
+            if spoiled or not self.broker.is_usable():
                 self.close_feature()
 
     # -- the end ------------------------------------------------------------------------------------

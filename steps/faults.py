@@ -2,10 +2,13 @@
 
 from behave import register_type, when
 
-from integrity.scenes import going_down
-from integrity.vocabulary import count, one_of
+from integrity.faults.disk.damage import DAMAGES
+from integrity.faults.disk.power import REMAINS
+from integrity.faults.process import WAYS_DOWN
+from integrity.scenes import disk_faults, going_down
+from integrity.vocabulary import count, one_of, skippable
 
-register_type(Count=count, Down=one_of("stopped", "killed"))
+register_type(Count=count, Down=one_of(*WAYS_DOWN), Damage=one_of(*DAMAGES), Remains=one_of(*REMAINS))
 
 
 @when("the broker is {how:Down} and started again")
@@ -32,3 +35,22 @@ def frozen_and_thawed(context):
 @when("the broker is frozen for longer than its session lasts and thawed")
 def frozen_beyond_its_session(context):
     going_down.freeze(context.scene, beyond_session=True)
+
+
+# -- files ----------------------------------------------------------------------------------------------
+@when("the broker is {how:Down}, {what:Damage}, and it is started again")
+@skippable
+def the_files_are_damaged(context, how, what):
+    disk_faults.damage(context.scene, how, what)
+
+
+@when("the power fails, and {remains:Remains} is left of what was written last")
+@skippable
+def the_power_fails_and_leaves(context, remains):
+    disk_faults.lose_power(context.scene, remains)
+
+
+@when("the power fails")
+@skippable
+def the_power_fails(context):
+    disk_faults.lose_power(context.scene, must_take=False)

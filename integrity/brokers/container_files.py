@@ -6,6 +6,7 @@ path means nothing here. They can add and replace, but not delete; deleting is l
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
@@ -16,6 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+
+#: How the name of a lent folder begins, in the system's temporary folder.
+LENT_PREFIX = "kafka-integrity-files-"
 
 #: (size in bytes, modified and changed in nanoseconds): differs after any write, truncation or chmod.
 Mark = tuple[int, int, int]
@@ -37,7 +41,7 @@ def lent(container, folder: str, delete: Callable[[list[str]], None]) -> Iterato
     delete: called with paths relative to ``folder`` that are no longer in the copy.
     Raises docker.errors.APIError when the engine fails.
     """
-    with tempfile.TemporaryDirectory(prefix="kafka-integrity-files-") as place:
+    with tempfile.TemporaryDirectory(prefix=LENT_PREFIX) as place:
         root = Path(place) / "data"
         before = _fetch(container, folder, root)
         yield root
@@ -49,6 +53,14 @@ def lent(container, folder: str, delete: Callable[[list[str]], None]) -> Iterato
             if _pack(packed, root, before):
                 packed.seek(0)
                 container.put_archive(folder, packed)
+
+
+def content(container, path: str) -> bytes:
+    """The content of one file of a container, running or not. Raises docker.errors.NotFound when there is none."""
+    chunks, _ = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        file = tar.extractfile(tar.getmembers()[0])
+        return file.read() if file is not None else b""
 
 
 def _fetch(container, folder: str, root: Path) -> _Lent:

@@ -1,0 +1,141 @@
+"""Damage to single files of a broker that is down, by the names the features use.
+
+Each function takes the lent files and the topics whose partitions it is to harm, and returns how many files it changed:
+a fault that changed nothing proves nothing, and the caller refuses it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from integrity.faults.disk import checkpoints, segments
+from integrity.faults.disk.files import DataFiles
+
+Damage = Callable[[DataFiles, Collection[str]], int]
+
+
+def _segments(files: DataFiles, topics: Collection[str]) -> Iterator[Path]:
+    for (topic, _), folder in files.partitions().items():
+        if topic in topics:
+            yield from files.segments(folder)
+
+
+def _indexes(files: DataFiles, topics: Collection[str]) -> list[Path]:
+    return [
+        files.inside(segment.with_suffix(suffix))
+        for segment in _segments(files, topics)
+        for suffix in (".index", ".timeindex")
+        if segment.with_suffix(suffix).exists()
+    ]
+
+
+def delete_indexes(files: DataFiles, topics: Collection[str]) -> int:
+    """Delete the offset and time indexes."""
+    found = _indexes(files, topics)
+    for index in found:
+        index.unlink()
+    return len(found)
+
+
+def garble_indexes(files: DataFiles, topics: Collection[str]) -> int:
+    """Overwrite the offset and time indexes with noise, at most 64 KiB of each and their length kept."""
+    found = _indexes(files, topics)
+    for index in found:
+        with open(index, "r+b") as opened:
+            opened.write(random.randbytes(max(1, min(index.stat().st_size, 1 << 16))))
+    return len(found)
+
+
+def tear_tails(files: DataFiles, topics: Collection[str]) -> int:
+    """Append the first half of one more batch to every log, as a crash in the middle of a write would leave it."""
+    torn = 0
+    for segment in _segments(files, topics):
+        whole = segments.batches(segment)
+        if whole:
+            content = segment.read_bytes()
+            last = content[whole[-1].position : whole[-1].end]
+            following = (whole[-1].last_offset + 1).to_bytes(8) + last[8:]
+            # Logs of a killed broker end where they end; nothing follows the last whole batch.
+            with open(segment, "ab") as opened:
+                opened.write(following[: len(following) // 2])
+            torn += 1
+    return torn
+
+
+def flip_bit(files: DataFiles, topics: Collection[str]) -> int:
+    """Turn one bit over in the middle of one log, in the body of a batch that has others before and after it."""
+    for segment in _segments(files, topics):
+        whole = segments.batches(segment)
+        if len(whole) >= 3:
+            middle = whole[len(whole) // 2]
+            place = middle.position + segments.SMALLEST + (middle.size - segments.SMALLEST) // 2
+            with open(segment, "r+b") as opened:
+                opened.seek(place)
+                old = opened.read(1)[0]
+                opened.seek(place)
+                opened.write(bytes([old ^ 0x10]))
+            return 1
+    return 0
+
+
+def delete_leader_epochs(files: DataFiles, topics: Collection[str]) -> int:
+    """Delete each partition's account of its leaders' epochs."""
+    found = [
+        files.inside(folder / checkpoints.LEADER_EPOCHS)
+        for (topic, _), folder in files.partitions().items()
+        if topic in topics and (folder / checkpoints.LEADER_EPOCHS).exists()
+    ]
+    for file in found:
+        file.unlink()
+    return len(found)
+
+
+def delete_checkpoints(files: DataFiles, topics: Collection[str]) -> int:
+    """Delete the broker's notes of recovery points, high watermarks and log starts."""
+    names = (checkpoints.RECOVERY_POINT, checkpoints.HIGH_WATERMARK, checkpoints.LOG_START)
+    found = [files.file(name) for name in names if files.file(name).exists()]
+    for file in found:
+        file.unlink()
+    return len(found)
+
+
+def forge_clean_shutdown(files: DataFiles, topics: Collection[str]) -> int:
+    """Put there the mark that only an orderly stop leaves, so that the broker checks nothing when it starts."""
+    marker = files.file(checkpoints.CLEAN_SHUTDOWN)
+    if marker.exists():
+        return 0
+    # Source: org.apache.kafka.storage.internals.checkpoint.CleanShutdownFileHandler, version 0.
+    marker.write_text(json.dumps({"version": 0, "brokerEpoch": -1}))
+    return 1
+
+
+def empty(files: DataFiles, topics: Collection[str]) -> int:
+    """Delete everything except what says whose folder it is, as if the broker's volume had been replaced."""
+    gone = 0
+    for path in sorted(files.root.iterdir()):
+        if path.name in ("meta.properties", "bootstrap.checkpoint"):
+            continue
+        files.inside(path)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        gone += 1
+    return gone
+
+
+#: What can be done to the files of a broker that is down, in the features' words.
+DAMAGES: dict[str, Damage] = {
+    "its index files are deleted": delete_indexes,
+    "its index files are overwritten with noise": garble_indexes,
+    "half a batch is left at the end of each log": tear_tails,
+    "one bit is flipped in the middle of a log": flip_bit,
+    "its accounts of leader epochs are deleted": delete_leader_epochs,
+    "its checkpoints are deleted": delete_checkpoints,
+    "the mark of an orderly stop is forged": forge_clean_shutdown,
+    "all its data is gone": empty,
+}

@@ -1,0 +1,104 @@
+"""What happens to a broker's files between two starts, and what the scenario expects to be gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from integrity.faults import process
+from integrity.faults.disk import checkpoints, own_files, power
+from integrity.faults.disk.damage import DAMAGES
+from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.waiting import wait_until
+
+#: A broker with these settings notes every 100 ms what it has flushed, from its start on, and not every minute after
+#: the first half minute. It flushes no more often for that.
+QUICK_NOTES = {"log.flush.offset.checkpoint.interval.ms": "100", "log.initial.task.delay.ms": "0"}
+
+#: What makes Kafka flush a topic with every message, and its default: never, that is left to the system.
+EVERY_MESSAGE = {"flush.messages": "1"}
+NEVER = {"flush.messages": str(2**63 - 1)}
+
+#: Seconds for the broker to note what it has flushed.
+NOTE_SECONDS = 20.0
+
+
+def damage(scene: Scene, how: str, what: str) -> None:
+    """Take the broker down, do ``what`` (of DAMAGES) to its files, start it again."""
+    scene.spoiled = True
+    with scene.driver.admin(scene.connection) as admin:
+        partitions = {topic: len(admin.leaders(topic)) for topic in scene.topics}
+
+    def harm() -> None:
+        with own_files(scene.broker) as files:
+            changed = DAMAGES[what](files, scene.topics)
+        if not changed:
+            raise process.FaultNotProven(f"{what}: there was nothing to do it to")
+        scene.note(scene.broker.label, "damaged", f"{what} ({changed} files)")
+
+    scene.restart(how, while_down=harm)
+    _note_vanished_topics(scene, partitions)
+
+
+def _note_vanished_topics(scene: Scene, partitions: Mapping[str, int]) -> None:
+    """A topic that is no longer there has nothing left to read: that is its end, and the verdict is to know it."""
+    with (
+        scene.driver.admin(scene.connection) as admin,
+        scene.driver.reader(scene.connection, scene.recorder) as reader,
+    ):
+        for topic, count in partitions.items():
+            if not admin.leaders(topic):
+                scene.note(scene.broker.label, "lost a topic", f"{topic} is no longer there")
+                for partition in range(count):
+                    reader.log.end(topic, partition, 0, True)
+
+
+def _set_configs(scene: Scene, configs: Mapping[str, str]) -> None:
+    with scene.driver.admin(scene.connection) as admin:
+        for topic in scene.topics:
+            admin.set_configs(topic, configs)
+
+
+def publish_flushed(scene: Scene, count: int) -> None:
+    """Publish with a flush for every message, and wait until the broker has noted that all of it is flushed."""
+    _set_configs(scene, EVERY_MESSAGE)
+    scene.publish(count)
+    with scene.driver.admin(scene.connection) as admin:
+        ends = admin.end_offsets(scene.topics, PUBLISH_SECONDS)
+
+    def noted() -> bool:
+        points = checkpoints.parse(scene.broker.peek(checkpoints.RECOVERY_POINT).decode())
+        return all(points.get(place, 0) >= end for place, end in ends.items())
+
+    wait_until(noted, what=f"{scene.broker.label} to note what it has flushed", seconds=NOTE_SECONDS)
+
+
+def publish_unflushed(scene: Scene, count: int) -> None:
+    """Publish without any flush; from here on the messages may go with the power."""
+    _set_configs(scene, NEVER)
+    with scene.driver.admin(scene.connection) as admin:
+        before = admin.end_offsets(scene.topics, PUBLISH_SECONDS)
+        scene.publish(count)
+        after = admin.end_offsets(scene.topics, PUBLISH_SECONDS)
+    for (topic, partition), begin in before.items():
+        if after[topic, partition] > begin:
+            scene.recorder.excuse(topic, partition, begin, after[topic, partition] - 1, "power loss before a flush")
+
+
+def lose_power(scene: Scene, remains: str = "nothing", *, must_take: bool = True) -> None:
+    """Kill the broker, take away what it had not flushed, and start it again.
+
+    remains: of integrity.faults.disk.power.REMAINS. Raises FaultNotProven when nothing of the scenario's topics
+    was taken although ``must_take``.
+    """
+    scene.spoiled = True
+
+    def cut() -> None:
+        with own_files(scene.broker) as files:
+            cuts = [each for each in power.lose_unflushed(files, remains) if each.partition[0] in scene.topics]
+        taken = sum(each.batches for each in cuts)
+        if must_take and not taken:
+            raise process.FaultNotProven("the power failed, and everything had been flushed: nothing was lost")
+        scene.facts.numbers["batches lost with the power"] = taken
+        scene.note(scene.broker.label, "lost power", f"{taken} batches that were not flushed are gone")
+
+    scene.restart("killed", while_down=cut)

@@ -1,0 +1,21 @@
+"""Anomalies that a scenario expects: what Kafka does not promise, and proof that the checks would see it."""
+
+from behave import then
+from hamcrest import assert_that, equal_to, greater_than
+
+from integrity.scenes.whereabouts import where_lost
+
+
+@then("acknowledged messages are found to be lost on disk")
+def found_lost_on_disk(context):
+    verdict = context.scene.verdict()
+    assert_that(verdict.count("lost"), greater_than(0), f"lost messages ({verdict.words()})")
+    assert_that(where_lost(verdict), equal_to({"it was lost on disk"}), "where the missing messages are")
+    assert_that(list(verdict.findings), equal_to(["lost"]), "anomalies found")
+
+
+@then("every acknowledged message is found to be lost on disk")
+def all_found_lost_on_disk(context):
+    found_lost_on_disk(context)
+    lost = context.scene.facts.verdict["anomalies"]["lost"]["count"]
+    assert_that(lost, equal_to(context.scene.facts.verdict["acknowledged"]), "lost messages")
