@@ -485,6 +485,13 @@ def two_records_the_wrong_way_round() -> History:
     return history
 
 
+@planted("nonmonotonic_poll")
+def one_row_twice() -> History:
+    history = sound(4)
+    history.rows["reads"].append(dict(history.rows["reads"][-1]))
+    return history
+
+
 @near_miss
 def a_rebalance_goes_back() -> History:
     history = sound(4)

@@ -171,15 +171,19 @@ def skip(history: History, read: Row) -> None:
     history.rows["reads"].remove(read)
 
 
+def next_position(history: History) -> int:
+    """A position that no reader has used yet."""
+    return max(read["position"] for read in history.rows["reads"]) + 1
+
+
 def append_again(history: History, read: Row) -> None:
     """The message stands in the log a second time."""
-    again = {**read, "offset": 50, "position": 1000}
-    history.rows["reads"].append(again)
+    history.rows["reads"].append({**read, "offset": 50, "position": next_position(history)})
 
 
 def read_again(history: History, read: Row) -> None:
     """The reader goes back to the record."""
-    history.rows["reads"].append({**read, "position": 1000})
+    history.rows["reads"].append({**read, "position": next_position(history)})
 
 
 def damage(history: History, read: Row) -> None:
