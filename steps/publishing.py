@@ -3,6 +3,7 @@
 from behave import given, register_type, when
 
 from integrity.scenes import content, order, publishers
+from integrity.scenes.reading import publish_a_day
 from integrity.scenes.volume import Volume
 from integrity.vocabulary import count
 
@@ -22,6 +23,11 @@ def the_messages_were_produced(context, first, second, third, topic):
 @given("{messages:Count} messages were acknowledged")
 def messages_were_acknowledged(context, messages):
     context.scene.publish(messages)
+
+
+@given("a message for each minute of a day was acknowledged")
+def a_message_for_each_minute(context):
+    publish_a_day(context.scene)
 
 
 @when("a publisher sends {messages:Count} messages")

@@ -8,7 +8,9 @@ from integrity.list_matchers import has_no_duplicates_of, holds_exactly, misses_
 from integrity.matchers import intact
 from integrity.scenes import order
 from integrity.scenes.content import TooLarge
-from integrity.scenes.reading import Reading
+from integrity.scenes.deliveries import never_delivered, repeated, repeated_though_committed
+from integrity.scenes.groups import Groups
+from integrity.scenes.reading import NOON, Reading
 from integrity.vocabulary import count
 
 register_type(Count=count)
@@ -92,3 +94,69 @@ def the_large_message_is_rejected(context):
 @then("nobody sees the message over the limit")
 def nobody_sees_the_large_message(context):
     assert_that(context.scene.part(TooLarge).seen(), equal_to([]), "offsets at which a reader got it")
+
+
+# -- readers --------------------------------------------------------------------------------------------
+@then("a new reader gets the same messages from the beginning")
+def a_new_reader_gets_the_same(context):
+    reading = context.scene.part(Reading)
+    assert_that(_places(reading.records), holds_exactly(_places(reading.got)), "what the second reader got")
+
+
+@then("it gets exactly the messages from offset {offset:Count} on")
+def it_gets_from_an_offset(context, offset):
+    reading = context.scene.part(Reading)
+    wanted = [record for record in reading.records if record.offset >= offset]
+    assert_that(_places(reading.got), holds_exactly(_places(wanted)), "what the reader got")
+
+
+@then("it gets exactly the messages from noon on")
+def it_gets_from_noon(context):
+    reading = context.scene.part(Reading)
+    wanted = [record for record in reading.records if record.timestamp >= NOON]
+    assert_that(_places(reading.got), holds_exactly(_places(wanted)), "what the reader got")
+
+
+def _places(records):
+    """The records in words, partition by partition, in the order a reader got each partition's."""
+    return [
+        f"{topic}-{number} offset {record.offset}: message {record.sequence} of publisher {record.publisher}"
+        for (topic, number), held in sorted(order.by_partition(records).items())
+        for record in held
+    ]
+
+
+# -- groups ---------------------------------------------------------------------------------------------
+@then("every group is handed every message")
+def every_group_is_handed_every_message(context):
+    for group in context.scene.part(Groups).all:
+        missing = never_delivered(group.deliveries, context.scene.part(Reading).records)
+        assert_that(missing, equal_to([]), f"what no member of {group.name} was handed (partition, offset)")
+
+
+@then("no group is handed a message twice")
+def no_group_is_handed_a_message_twice(context):
+    for group in context.scene.part(Groups).all:
+        assert_that(repeated(group.deliveries), equal_to([]), f"what {group.name} was handed again")
+
+
+@then("every member is handed a share")
+def every_member_is_handed_a_share(context):
+    for member in context.scene.part(Groups).one.members:
+        assert_that(len(member.deliveries), greater_than(0), f"records handed to member {member.number}")
+
+
+@then("nothing is handed out again that the group had committed")
+def nothing_committed_is_handed_out_again(context):
+    group = context.scene.part(Groups).one
+    wrong = repeated_though_committed(group.deliveries, group.commits)
+    assert_that(wrong, equal_to([]), f"what {group.name} was handed again although it had committed it")
+
+
+@then("what the dead member had not committed is handed out again")
+def the_dead_members_work_is_handed_out_again(context):
+    group = context.scene.part(Groups).one
+    left = {(delivery.place, delivery.offset) for member in group.members for delivery in member.taken_along}
+    again = {(delivery.place, delivery.offset) for delivery in repeated(group.deliveries)}
+    assert_that(len(left), greater_than(0), "what the dead member had not committed")
+    assert_that(sorted(left - again), equal_to([]), "what the dead member had not committed and nobody got again")

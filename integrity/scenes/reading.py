@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from integrity.clients import Record
+from integrity.clients import Message, Record
 from integrity.clients.base import Partition
 from integrity.scene import READ_SECONDS, Scene
+from integrity.scenes import order, publishers
+
+#: A day that is over, as ms since the epoch: it began on 29 February 2024, 00:00 UTC.
+DAY = 1_709_164_800_000
+MINUTE_MS = 60_000
+MINUTES = 24 * 60
+NOON = DAY + MINUTES // 2 * MINUTE_MS
 
 
 class Reading:
@@ -14,6 +21,8 @@ class Reading:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        #: What the reader that started somewhere got.
+        self.got: list[Record] = []
 
     @cached_property
     def records(self) -> list[Record]:
@@ -31,5 +40,26 @@ class Reading:
             raise AssertionError(f"a reader did not get to the end: {result}")
         return list(result.records)
 
+    def start_at_offset(self, offset: int) -> None:
+        """Let a new reader start at this offset of every partition; see ``got``."""
+        self.got = self.read_from(dict.fromkeys(order.scene_partitions(self._scene), offset))
+
+    def start_at_time(self, timestamp: int) -> None:
+        """Let a new reader start at what is of this time (ms since the epoch) or later; see ``got``."""
+        with self._scene.driver.admin(self._scene.connection) as admin:
+            start = admin.offsets_at(self._scene.topics, timestamp)
+        self.got = self.read_from(start)
+
     def close(self) -> None:
         """Nothing is under way."""
+
+
+def publish_a_day(scene: Scene) -> None:
+    """Publish a message for each minute of DAY, to all partitions in turn; all must be acknowledged."""
+    partitions = order.in_turn(scene)
+    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
+        for minute in range(MINUTES):
+            place = partitions[minute % len(partitions)]
+            value = f"minute {minute}".encode()
+            publisher.send(Message(scene.topics[0], value, partition=place, timestamp=DAY + minute * MINUTE_MS))
+        publishers.acknowledged(publisher, MINUTES)
