@@ -137,6 +137,10 @@ class DockerBroker(Broker):
         with container_files.lent(self._container, DATA, self._delete_files) as folder:
             yield folder
 
+    def peek(self, name: str) -> bytes:
+        """The content of a file directly in the data directory, whether the broker runs or not."""
+        return container_files.content(self._container, f"{DATA}/{name}")
+
     # -- what happens to it -------------------------------------------------------------------------
     def recreate(self, image: str | None = None) -> None:
         """Remove the container of a broker that is down; the next start makes a new one on the same data.

@@ -82,6 +82,10 @@ class EmbeddedBroker(Broker):
         """The data directory, for a fault that changes files while the broker is down."""
         yield self.data_directory
 
+    def peek(self, name: str) -> bytes:
+        """The content of a file directly in the data directory, whether the broker runs or not."""
+        return (self.data_directory / name).read_bytes()
+
     # -- what happens to it -------------------------------------------------------------------------
     def _launch(self) -> None:
         if not self.data_directory.exists():
