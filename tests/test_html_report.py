@@ -310,6 +310,38 @@ def test_an_outage_lasts_until_its_subject_is_back() -> None:
     assert timeline.moments(events) == [events[3]]
 
 
+def test_faults_of_the_network_are_told_apart(tmp_path: Path) -> None:
+    def at(seconds: float) -> datetime:
+        return START + timedelta(seconds=seconds)
+
+    events = [
+        Event(at(0), "network", "throttled to 100 bytes/s", "every connection"),
+        Event(at(1), "network", "cut off", "client reader"),
+        Event(at(2), "network", "lifted", "cut off, which struck 3 times"),
+        *[Event(at(3 + n / 100), "network", "connection cut", "reader") for n in range(5)],
+        Event(at(5), "network", "connection cut", "reader"),
+        Event(at(6), "network", "lifted", "throttled to 100 bytes/s, which struck 9 times"),
+    ]
+    found = timeline.from_history(tmp_path, events=events)
+    assert found is not None
+    assert [(f.words, f.begin, f.end) for f in found.faults] == [
+        ("network throttled to 100 bytes/s", 0, 6),
+        ("network cut off", 1, 2),
+        ("network connection cut x5", 3, 3),
+        ("network connection cut", 5, 5),
+    ]
+
+
+def test_a_storm_of_faults_leaves_room_for_the_picture(tmp_path: Path) -> None:
+    history(tmp_path / "h", messages=30)
+    found = timeline.from_history(tmp_path / "h")
+    assert found is not None
+    found.faults = [timeline.Fault(f"broker {n} killed", n / 20, n / 20 + 0.1) for n in range(100)]
+    drawn = chart.timeline_svg(found)
+    assert drawn.count('class="fault"') == 100
+    assert int(re.findall(r'viewBox="0 0 760 (\d+)"', drawn)[0]) < 400
+
+
 def test_a_verdict_without_examples_or_with_strange_ones_is_drawn(tmp_path: Path) -> None:
     history(tmp_path / "h", messages=10)
     strange = [{}, {"publisher": 99, "sequence": 1}, "words", {"topic": "orders", "partition": 0, "offset": 10**6}]

@@ -19,6 +19,9 @@ WIDE, NARROW = 760, 340
 #: More lanes than this are summed up in one.
 MOST_LANES = 12
 
+#: Rows of names above the lanes; a storm of faults must not push the picture off the screen.
+MOST_LABEL_ROWS = 6
+
 _LANE, _GAP, _LABEL, _ROW, _AXIS, _MARGIN = 40, 26, 15, 16, 24, 8
 _CHARACTER = 6.3  # an upper bound of a letter's mean width at 11 px: labels are placed before any font is known
 
@@ -186,7 +189,10 @@ def _bands(faults: list[Fault], scale: _Scale, top: float, bottom: float) -> str
 
 
 def _fault_labels(faults: list[Fault], scale: _Scale) -> tuple[list[str], int]:
-    """Labels above the lanes, each on the first row where it fits, and the number of rows."""
+    """Labels above the lanes, each on the first row where it fits, and the number of rows.
+
+    Where there is no room left a fault keeps its edges and loses its name: the list of events below has it.
+    """
     ends: list[float] = []
     labels = []
     for fault in faults:
@@ -195,6 +201,8 @@ def _fault_labels(faults: list[Fault], scale: _Scale) -> tuple[list[str], int]:
         length = len(words) * _CHARACTER
         x = min(scale.x(fault.begin), scale.width - _MARGIN - length)
         row = next((i for i, end in enumerate(ends) if end + 8 <= x), len(ends))
+        if row == MOST_LABEL_ROWS:
+            continue
         ends[row : row + 1] = [x + length]
         labels.append(_text(max(x, _MARGIN), row * _ROW + 12, words, "fault-name"))
     return labels, len(ends)

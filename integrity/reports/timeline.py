@@ -22,22 +22,18 @@ BUCKETS = 80
 #: A share of fewer acknowledgements than this says nothing about rates or latency.
 ENOUGH_FOR_RATES = 1000
 
-#: What begins an outage, and what ends it. Anything else is a moment of its own.
-BEGINS = frozenset(
-    (
-        "stopped", "killed", "frozen", "paused", "crashed", "died", "isolated", "partitioned", "unreachable", "delayed",
-        "slowed", "dropped", "blocked", "cut", "held",
-    )
+#: How the words of an event begin that begins an outage, or ends one. Anything else is a moment of its own.
+BEGINS = (
+    "stopped", "killed", "frozen", "paused", "crashed", "died", "isolated", "partitioned", "unreachable",
+    "cut off", "blackhole", "slowed", "throttled",
 )  # fmt: skip
-ENDS = frozenset(
-    (
-        "ready", "thawed", "resumed", "healed", "reconnected", "restored", "connected", "released", "unblocked",
-        "removed",
-    )
-)  # fmt: skip
+ENDS = ("ready", "thawed", "resumed", "healed", "reconnected", "restored", "lifted")
 
 #: Part of every life, and no news on a picture.
-QUIET = frozenset(("started", "starting", "created", "formatted"))
+QUIET = ("started", "starting", "created", "formatted")
+
+#: The same moment again within this share of the timeline is counted, not drawn again.
+CLOSE = 0.1
 
 
 class Event(NamedTuple):
@@ -118,11 +114,14 @@ def outages(events: Iterable[Event]) -> list[Outage]:
     found: list[Outage] = []
     running: dict[str, list[int]] = {}
     for event in sorted(events, key=lambda e: e.at):
-        words = event.what.lower().split()
-        if any(word in ENDS for word in words):
-            for index in running.pop(event.subject, []):
+        if event.what.lower().startswith(ENDS):
+            going = running.pop(event.subject, [])
+            # "lifted" says in its detail which of several faults it lifted; a broker that is ready is wholly back.
+            meant = [index for index in going if event.detail.startswith(found[index].what)] or going
+            for index in meant:
                 found[index] = found[index]._replace(end=event.at)
-        elif any(word in BEGINS for word in words):
+            running[event.subject] = [index for index in going if index not in meant]
+        elif event.what.lower().startswith(BEGINS):
             going = running.setdefault(event.subject, [])
             for index in [index for index in going if found[index].what == event.what]:
                 found[index] = found[index]._replace(end=event.at)
@@ -134,8 +133,7 @@ def outages(events: Iterable[Event]) -> list[Outage]:
 
 def moments(events: Iterable[Event]) -> list[Event]:
     """Events that are neither the beginning nor the end of an outage, nor everyday: an election, a damaged file."""
-    everyday = BEGINS | ENDS | QUIET
-    return [event for event in events if not everyday.intersection(event.what.lower().split())]
+    return [event for event in events if not event.what.lower().startswith((*BEGINS, *ENDS, *QUIET))]
 
 
 def table_files(directory: Path, table: str) -> list[str]:
@@ -312,8 +310,20 @@ def _faults(events: Sequence[Event], timeline: Timeline) -> list[Fault]:
         Fault(f"{o.subject} {o.what}", since(o.begin), timeline.seconds if o.end is None else since(o.end))
         for o in outages(events)
     ]
-    brief = [Fault(f"{e.subject} {e.what}", since(e.at), since(e.at)) for e in moments(events)]
-    return sorted(lasting + brief, key=lambda fault: fault.begin)
+    brief: list[Fault] = []
+    times: list[int] = []
+    latest: dict[str, int] = {}
+    for event in moments(events):
+        words, at = f"{event.subject} {event.what}", since(event.at)
+        index = latest.get(words)
+        if index is not None and at - brief[index].begin < CLOSE * timeline.seconds:
+            times[index] += 1
+        else:
+            latest[words] = len(brief)
+            brief.append(Fault(words, at, at))
+            times.append(1)
+    counted = [f._replace(words=f"{f.words} x{n}") if n > 1 else f for f, n in zip(brief, times, strict=True)]
+    return sorted(lasting + counted, key=lambda fault: fault.begin)
 
 
 def _marks(
