@@ -1,8 +1,9 @@
 """Anomalies that a scenario expects: what Kafka does not promise, and proof that the checks would see it."""
 
 from behave import then
-from hamcrest import assert_that, equal_to, greater_than
+from hamcrest import assert_that, equal_to, greater_than, has_length
 
+from integrity.scenes import disk_faults
 from integrity.scenes.whereabouts import where_lost
 
 
@@ -19,3 +20,15 @@ def all_found_lost_on_disk(context):
     found_lost_on_disk(context)
     lost = context.scene.facts.verdict["anomalies"]["lost"]["count"]
     assert_that(lost, equal_to(context.scene.facts.verdict["acknowledged"]), "lost messages")
+
+
+@then("a reader is told that the log is damaged")
+def a_reader_is_told(context):
+    assert_that(disk_faults.told_of_damage(context.scene), has_length(1), "readers that were told of damage")
+
+
+@then("nothing that is read is damaged, out of order or doubled")
+def nothing_read_is_wrong(context):
+    verdict = context.scene.verdict()
+    assert_that(list(verdict.findings), equal_to([]), verdict.words())
+    assert_that(verdict.read, greater_than(0), "records read")

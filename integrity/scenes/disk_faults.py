@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from integrity.faults import process
 from integrity.faults.disk import checkpoints, own_files, power
 from integrity.faults.disk.damage import DAMAGES
-from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.waiting import wait_until
 
 #: A broker with these settings notes every 100 ms what it has flushed, from its start on, and not every minute after
@@ -17,6 +17,9 @@ QUICK_NOTES = {"log.flush.offset.checkpoint.interval.ms": "100", "log.initial.ta
 #: What makes Kafka flush a topic with every message, and its default: never, that is left to the system.
 EVERY_MESSAGE = {"flush.messages": "1"}
 NEVER = {"flush.messages": str(2**63 - 1)}
+
+#: What a reader's error says of a batch whose checksum is wrong: kafka-python's words, and librdkafka's.
+DAMAGE_WORDS = ("crc", "corrupt", "bad message")
 
 #: Seconds for the broker to note what it has flushed.
 NOTE_SECONDS = 20.0
@@ -102,3 +105,24 @@ def lose_power(scene: Scene, remains: str = "nothing", *, must_take: bool = True
         scene.note(scene.broker.label, "lost power", f"{taken} batches that were not flushed are gone")
 
     scene.restart("killed", while_down=cut)
+
+
+def told_of_damage(scene: Scene) -> list[str]:
+    """Read every partition with a reader of its own; returns what those were told that could not read on.
+
+    What they got until then is in the history, and is judged as it is: nothing is read again for the verdict.
+    """
+    told = []
+    with scene.driver.admin(scene.connection) as admin:
+        ends = admin.end_offsets(scene.topics, READ_SECONDS)
+    for (topic, partition), end in ends.items():
+        with scene.driver.reader(scene.connection, scene.recorder) as reader:
+            try:
+                reader.read_to_end(topic, READ_SECONDS, ends={(topic, partition): end})
+            except Exception as error:  # the two clients have nothing in common but the words
+                if not any(word in str(error).lower() for word in DAMAGE_WORDS):
+                    raise
+                reader.log.end(topic, partition, end, False)
+                told.append(f"{topic}-{partition}: {error}")
+    scene.already_read.update(scene.topics)
+    return told

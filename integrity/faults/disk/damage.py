@@ -67,10 +67,10 @@ def tear_tails(files: DataFiles, topics: Collection[str]) -> int:
 
 
 def flip_bit(files: DataFiles, topics: Collection[str]) -> int:
-    """Turn one bit over in the middle of one log, in the body of a batch that has others before and after it."""
+    """Turn one bit over in the middle of one log, in the body of its middle batch."""
     for segment in _segments(files, topics):
         whole = segments.batches(segment)
-        if len(whole) >= 3:
+        if whole:
             middle = whole[len(whole) // 2]
             place = middle.position + segments.SMALLEST + (middle.size - segments.SMALLEST) // 2
             with open(segment, "r+b") as opened:
@@ -82,22 +82,12 @@ def flip_bit(files: DataFiles, topics: Collection[str]) -> int:
     return 0
 
 
-def delete_leader_epochs(files: DataFiles, topics: Collection[str]) -> int:
-    """Delete each partition's account of its leaders' epochs."""
-    found = [
-        files.inside(folder / checkpoints.LEADER_EPOCHS)
-        for (topic, _), folder in files.partitions().items()
-        if topic in topics and (folder / checkpoints.LEADER_EPOCHS).exists()
-    ]
-    for file in found:
-        file.unlink()
-    return len(found)
-
-
 def delete_checkpoints(files: DataFiles, topics: Collection[str]) -> int:
-    """Delete the broker's notes of recovery points, high watermarks and log starts."""
+    """Delete the notes of recovery points, high watermarks and log starts, and each partition's of leader epochs."""
     names = (checkpoints.RECOVERY_POINT, checkpoints.HIGH_WATERMARK, checkpoints.LOG_START)
-    found = [files.file(name) for name in names if files.file(name).exists()]
+    notes = [files.file(name) for name in names]
+    notes += [files.inside(folder / checkpoints.LEADER_EPOCHS) for folder in files.partitions().values()]
+    found = [file for file in notes if file.exists()]
     for file in found:
         file.unlink()
     return len(found)
@@ -134,7 +124,6 @@ DAMAGES: dict[str, Damage] = {
     "its index files are overwritten with noise": garble_indexes,
     "half a batch is left at the end of each log": tear_tails,
     "one bit is flipped in the middle of a log": flip_bit,
-    "its accounts of leader epochs are deleted": delete_leader_epochs,
     "its checkpoints are deleted": delete_checkpoints,
     "the mark of an orderly stop is forged": forge_clean_shutdown,
     "all its data is gone": empty,
