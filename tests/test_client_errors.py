@@ -6,10 +6,11 @@ import kafka.errors
 import pytest
 from confluent_kafka import KafkaError
 
-from integrity.clients.errors import ALWAYS, REFUSALS, SINGLE_ATTEMPT, outcome_of
+from integrity.clients.errors import ALWAYS, REFUSALS, SAME_BATCH, SINGLE_ATTEMPT, outcome_of
 from integrity.history.columns import REJECTED, UNKNOWN
 
-ALWAYS_REJECTED = [10, 17, 18, 21, 32, 35, 42, 43, 44, 76, 87]
+ALWAYS_REJECTED = [17, 21, 35, 42, 43, 44, 76]
+REJECTED_IN_THE_SAME_BATCH = [10, 18, 32, 87]
 REJECTED_WITHOUT_RETRIES = [2, 3, 5, 6, 19, 29, 31, 45, 47, 48, 49, 53, 59, 74, 75, 90]
 NEVER_REJECTED = [-1, 7, 20, 46, 56, 13, 9999]
 
@@ -17,7 +18,15 @@ NEVER_REJECTED = [-1, 7, 20, 46, 56, 13, 9999]
 @pytest.mark.parametrize("code", ALWAYS_REJECTED)
 def test_refused_whatever_came_before(code: int) -> None:
     assert REFUSALS[code].holds == ALWAYS
+    assert outcome_of(code, single_attempt=False, same_batch=False) == REJECTED
+
+
+@pytest.mark.parametrize("code", REJECTED_IN_THE_SAME_BATCH)
+def test_refused_unless_it_may_have_been_in_another_batch_before(code: int) -> None:
+    assert REFUSALS[code].holds == SAME_BATCH
     assert outcome_of(code, single_attempt=False) == REJECTED
+    assert outcome_of(code, single_attempt=False, same_batch=False) == UNKNOWN
+    assert outcome_of(code, single_attempt=True, same_batch=False) == REJECTED
 
 
 @pytest.mark.parametrize("code", REJECTED_WITHOUT_RETRIES)
@@ -34,7 +43,7 @@ def test_everything_else_is_unknown(code: int | None, single_attempt: bool) -> N
 
 
 def test_the_lists_above_are_the_whole_table() -> None:
-    assert sorted(REFUSALS) == sorted(ALWAYS_REJECTED + REJECTED_WITHOUT_RETRIES)
+    assert sorted(REFUSALS) == sorted(ALWAYS_REJECTED + REJECTED_IN_THE_SAME_BATCH + REJECTED_WITHOUT_RETRIES)
 
 
 @pytest.mark.parametrize(

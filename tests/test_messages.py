@@ -44,7 +44,10 @@ def test_a_digest_repeats(message) -> None:
         ((None, b"v", [("h", b"1"), ("h", b"2")], 1), (None, b"v", [("h", b"2"), ("h", b"1")], 1)),
         ((None, b"v", [("ab", b"c")], 1), (None, b"v", [("a", b"bc")], 1)),
         ((None, b"v", [], 1), (None, b"v", [], 2)),
-        ((None, b"v", [(IDENTITY_HEADER, pack_identity(0, 1))], 1), (None, b"v", [(IDENTITY_HEADER, pack_identity(0, 2))], 1)),
+        (
+            (None, b"v", [(IDENTITY_HEADER, pack_identity(0, 1))], 1),
+            (None, b"v", [(IDENTITY_HEADER, pack_identity(0, 2))], 1),
+        ),
     ],
 )
 def test_null_empty_order_and_borders_are_told_apart(one, other) -> None:

@@ -5,15 +5,20 @@ connections always (a request whose answer is missing may have been carried out)
 know.
 
 Clients retry by themselves and report only the last attempt's error, so an error that truthfully says "this attempt
-was not appended" proves nothing about the attempts before it, whose answers may have been lost. Hence two kinds of
-refusal:
+was not appended" proves nothing about the attempts before it, whose answers may have been lost. Hence three kinds of refusal:
 
-- ALWAYS: the broker's check depends on nothing but the request and the topic's configuration. Had an earlier attempt
-  with the same bytes got as far as this one, it would have been refused as well. (The configuration must not change
-  between the attempts; no scenario does that with a message that it breaks.)
+- ALWAYS: the broker's check depends on nothing but the request's kind and the topic's configuration. Had an earlier
+  attempt got as far as this one, it would have been refused as well. (The configuration must not change between the
+  attempts; no scenario does that with a message that it breaks.)
+- SAME_BATCH: the check is of the batch's bytes, so the same holds where every attempt sends the same batch: idempotent
+  publishers must, and kafka-python always does. librdkafka without idempotence may put a message that is tried again
+  into another batch, whose refusal may be its neighbours' fault; then it is unknown.
 - SINGLE_ATTEMPT: the refusal depends on the state of the cluster at that moment: who leads, how many replicas are in
   sync, what the caller is allowed. It is a rejection only from a publisher with ``retries=0``; with retries it is
   unknown.
+
+A batch that a client gives up because another one failed (kafka-python aborts all batches of an idempotent producer,
+those in flight included, with the error of the first) was not refused, whatever the error says: it is unknown.
 
 An error raised by the client's own send call is a rejection whatever its code: in both clients the message is queued
 by that call's last step, so one that raises has put nothing on the wire (kafka-python 3.0 ``KafkaProducer.send``:
@@ -36,12 +41,13 @@ from dataclasses import dataclass
 from integrity.history.columns import REJECTED, UNKNOWN
 
 ALWAYS = "always"
+SAME_BATCH = "same batch"
 SINGLE_ATTEMPT = "single attempt"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error code that says an attempt was not appended; ``holds`` is ALWAYS or SINGLE_ATTEMPT."""
+    """An error code that says an attempt was not appended; ``holds`` is one of the three kinds."""
 
     code: int
     name: str
@@ -56,14 +62,14 @@ REFUSALS: dict[int, Refusal] = {
         Refusal(3, "UNKNOWN_TOPIC_OR_PARTITION", SINGLE_ATTEMPT, "this broker has no such partition now"),
         Refusal(5, "LEADER_NOT_AVAILABLE", SINGLE_ATTEMPT, "there is no leader to append now"),
         Refusal(6, "NOT_LEADER_OR_FOLLOWER", SINGLE_ATTEMPT, "this broker does not lead the partition now"),
-        Refusal(10, "MESSAGE_TOO_LARGE", ALWAYS, "over max.message.bytes; checked before the append"),
+        Refusal(10, "MESSAGE_TOO_LARGE", SAME_BATCH, "over max.message.bytes; checked before the append"),
         Refusal(17, "INVALID_TOPIC_EXCEPTION", ALWAYS, "an illegal name, or an internal topic"),
-        Refusal(18, "RECORD_LIST_TOO_LARGE", ALWAYS, "the batch is over segment.bytes; checked before the append"),
+        Refusal(18, "RECORD_LIST_TOO_LARGE", SAME_BATCH, "the batch is over segment.bytes; checked before the append"),
         Refusal(19, "NOT_ENOUGH_REPLICAS", SINGLE_ATTEMPT, "too few in sync, found before the append"),
         Refusal(21, "INVALID_REQUIRED_ACKS", ALWAYS, "acks is none of -1, 0, 1"),
         Refusal(29, "TOPIC_AUTHORIZATION_FAILED", SINGLE_ATTEMPT, "may not write to the topic now"),
         Refusal(31, "CLUSTER_AUTHORIZATION_FAILED", SINGLE_ATTEMPT, "may not publish idempotently now"),
-        Refusal(32, "INVALID_TIMESTAMP", ALWAYS, "outside message.timestamp.before/after.max.ms"),
+        Refusal(32, "INVALID_TIMESTAMP", SAME_BATCH, "outside message.timestamp.before/after.max.ms"),
         Refusal(35, "UNSUPPORTED_VERSION", ALWAYS, "the broker does not know this request"),
         Refusal(42, "INVALID_REQUEST", ALWAYS, "the request contradicts itself"),
         Refusal(43, "UNSUPPORTED_FOR_MESSAGE_FORMAT", ALWAYS, "the format cannot hold it"),
@@ -77,7 +83,9 @@ REFUSALS: dict[int, Refusal] = {
         Refusal(74, "FENCED_LEADER_EPOCH", SINGLE_ATTEMPT, "the request is of an older leadership"),
         Refusal(75, "UNKNOWN_LEADER_EPOCH", SINGLE_ATTEMPT, "the request is of a newer leadership"),
         Refusal(76, "UNSUPPORTED_COMPRESSION_TYPE", ALWAYS, "the broker cannot read this codec in this request"),
-        Refusal(87, "INVALID_RECORD", ALWAYS, "a record breaks a rule of the topic (no key on a compacted one, say)"),
+        Refusal(
+            87, "INVALID_RECORD", SAME_BATCH, "a record breaks a rule of the topic (no key on a compacted one, say)"
+        ),
         Refusal(90, "PRODUCER_FENCED", SINGLE_ATTEMPT, "a successor has taken over"),
     )
 }
@@ -89,13 +97,14 @@ known), -1 UNKNOWN_SERVER_ERROR, and any code to come.
 """
 
 
-def outcome_of(code: int | None, *, single_attempt: bool) -> int:
+def outcome_of(code: int | None, *, single_attempt: bool, same_batch: bool = True) -> int:
     """REJECTED or UNKNOWN (of integrity.history.columns) for the error that a send's future or callback ended with.
 
     code: the protocol's error code; None or negative for a client's own error. single_attempt: the publisher never
-    retries (``retries=0``).
+    retries (``retries=0``). same_batch: every attempt at a message sends it in the same batch.
     """
     refusal = REFUSALS.get(code) if code is not None else None
     if refusal is None:
         return UNKNOWN
-    return REJECTED if refusal.holds == ALWAYS or single_attempt else UNKNOWN
+    holds = single_attempt or refusal.holds == ALWAYS or (refusal.holds == SAME_BATCH and same_batch)
+    return REJECTED if holds else UNKNOWN

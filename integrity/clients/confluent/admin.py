@@ -19,8 +19,15 @@ from confluent_kafka.admin import (
 from integrity.clients.admin import SECONDS, Admin
 from integrity.clients.confluent.settings import connection_settings
 from integrity.clients.types import Connection, Partition
-from integrity.waiting import scaled
+from integrity.waiting import scaled, wait_until
 
+_LEADERSHIP = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
 
 
@@ -72,15 +79,33 @@ class ConfluentAdmin(Admin):
     def _offsets(
         self, topics: Sequence[str], spec: OffsetSpec, seconds: float, committed_only: bool = False
     ) -> dict[Partition, int]:
-        places = [TopicPartition(topic, number) for topic in topics for number in self.leaders(topic)]
-        if not places:
-            return {}
-        futures = self._client.list_offsets(
-            dict.fromkeys(places, spec),
-            isolation_level=IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=scaled(seconds),
-        )
-        return {(p.topic, p.partition): f.result(scaled(seconds)).offset for p, f in futures.items()}
+        isolation = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+
+        def ask() -> dict[Partition, int] | None:
+            places = [TopicPartition(topic, number) for topic in topics for number in self.leaders(topic)]
+            if not places:
+                return {}
+            answers = self._client.list_offsets(
+                dict.fromkeys(places, spec), isolation_level=isolation, request_timeout=scaled(seconds)
+            )
+            try:
+                return {(p.topic, p.partition): f.result(scaled(seconds)).offset for p, f in answers.items()}
+            except KafkaException as error:
+                # A leader that was elected just now may not know it yet; librdkafka leaves asking again to us.
+                if error.args[0].code() not in _LEADERSHIP:
+                    raise
+                return None
+
+        found: list[dict[Partition, int]] = []
+
+        def found_all() -> bool:
+            answer = ask()
+            if answer is not None:
+                found.append(answer)
+            return bool(found)
+
+        wait_until(found_all, what=f"the offsets of {', '.join(topics)}", seconds=seconds)
+        return found[0]
 
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
         asked = [ConsumerGroupTopicPartitions(group)]

@@ -37,6 +37,9 @@ FULL_SECONDS = 0.1
 #: Seconds given to librdkafka to fetch its producer id before the first message; it takes a few ms on one machine.
 PRODUCER_ID_SECONDS = 0.02
 
+#: Seconds for librdkafka to report the messages it was told to drop.
+PURGE_SECONDS = 1.0
+
 #: librdkafka's partition number for "the partitioner decides".
 ANY_PARTITION = -1
 
@@ -70,6 +73,7 @@ class ConfluentPublisher(Publisher):
         self._reports: Callable[..., None] | None = None
         self._reported_chunk: SendChunk | None = None
         self._single_attempt = options.retries == 0
+        self._same_batch = options.idempotent or options.transactional_id is not None
         if options.transactional_id is not None:
             self._producer.init_transactions(scaled(30.0))
         elif options.idempotent:
@@ -85,7 +89,7 @@ class ConfluentPublisher(Publisher):
         partitions, offsets, settled, outcomes = chunk.partitions, chunk.offsets, chunk.settled, chunk.outcomes
         now = time.time_ns
         failed = self.log.failed
-        single_attempt = self._single_attempt
+        single_attempt, same_batch = self._single_attempt, self._same_batch
 
         def delivered(row: int, error: KafkaError | None, message: NativeMessage) -> None:
             if error is None:
@@ -94,7 +98,7 @@ class ConfluentPublisher(Publisher):
                 settled[row] = now()
                 outcomes[row] = ACKNOWLEDGED
             else:
-                outcome = outcome_of(error.code(), single_attempt=single_attempt)
+                outcome = outcome_of(error.code(), single_attempt=single_attempt, same_batch=same_batch)
                 failed(chunk, row, outcome, f"{error.name()}: {error.str()}")
 
         self._reports, self._reported_chunk = delivered, chunk
@@ -209,15 +213,24 @@ class ConfluentPublisher(Publisher):
         return count
 
     def _settle(self, seconds: float, chunk: SendChunk, row: int) -> None:
-        # flush() rather than poll(): it does not wait for the linger time.
-        if self._producer.flush(min(seconds, 0.5)) and chunk.outcomes[row] == OPEN:
+        # Flushing, and not only polling: a flush does not wait for the linger time.
+        if self._flush(min(seconds, 0.5)) and chunk.outcomes[row] == OPEN:
             self._producer.poll(0)
 
     def serve(self, seconds: float = 0.0) -> None:
         self._producer.poll(seconds)
 
     def flush(self, seconds: float = 30.0) -> int:
-        return self._producer.flush(scaled(seconds))
+        return self._flush(scaled(seconds))
+
+    def _flush(self, seconds: float) -> int:
+        try:
+            return self._producer.flush(seconds)
+        except KafkaException as error:
+            # A publisher that was fenced cannot flush; what it has sent is reported all the same, as an error.
+            self.last_error = str(error.args[0])
+            self._producer.poll(0)
+            return len(self._producer)
 
     def _begin(self) -> None:
         self._producer.begin_transaction()
@@ -250,7 +263,7 @@ class ConfluentPublisher(Publisher):
         self._producer.send_offsets_to_transaction(positions, reader.group_metadata(), scaled(seconds))
 
     def _close(self, seconds: float) -> None:
-        if self._producer.flush(seconds):
-            # Purged messages report in the next poll, as unknown; nothing may report after that.
+        if self._flush(seconds):
+            # Purged messages are reported by the next poll, as unknown; nothing is reported after that.
             self._producer.purge()
-            self._producer.flush(1.0)
+            self._flush(PURGE_SECONDS)

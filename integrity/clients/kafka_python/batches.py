@@ -99,7 +99,7 @@ class Batches:
             base, _, error_of = batch.value if batch.exception is None else (-1, -1, lambda _: batch.exception)
             if error_of is not None:
                 for index, row in enumerate(rows, first):
-                    self._failed(chunk, row, error_of(index))
+                    self._failed(chunk, row, error_of(index), refused=base is None)
             elif rows[-1] - rows[0] == len(rows) - 1:
                 self._acknowledge_run(chunk, rows[0], len(rows), batch.topic_partition.partition, base, first)
             else:
@@ -123,7 +123,7 @@ class Batches:
     def _follow(self, group: _Group) -> None:
         for row, future in zip(group.rows, group.futures, strict=True):
             future.add_callback(partial(self._one_delivered, group.chunk, row))
-            future.add_errback(partial(self._one_failed, group.chunk, row))
+            future.add_errback(partial(self._one_failed, group.chunk, row, future))
 
     def _one_delivered(self, chunk: SendChunk, row: int, metadata: RecordMetadata) -> None:
         with self._lock:
@@ -134,12 +134,15 @@ class Batches:
             self.settled += 1
         self.progress.set()
 
-    def _one_failed(self, chunk: SendChunk, row: int, error: BaseException) -> None:
+    def _one_failed(self, chunk: SendChunk, row: int, future: FutureRecordMetadata, error: BaseException) -> None:
+        answer = future._produce_future.value
         with self._lock:
-            self._failed(chunk, row, error)
+            self._failed(chunk, row, error, refused=answer is not None and answer[0] is None)
             self.settled += 1
         self.progress.set()
 
-    def _failed(self, chunk: SendChunk, row: int, error: BaseException) -> None:
-        code = getattr(error, "errno", None)
+    def _failed(self, chunk: SendChunk, row: int, error: BaseException, *, refused: bool) -> None:
+        """``refused``: the error is this batch's own. A batch that is given up because of another one's error has that
+        error as well, but kafka-python completes it with base offset -1 instead of None (ProducerBatch.abort)."""
+        code = getattr(error, "errno", None) if refused else None
         self._log.failed(chunk, row, outcome_of(code, single_attempt=self._single_attempt), str(error))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 from xxhash import xxh3_64_intdigest
@@ -53,7 +53,9 @@ class KafkaPythonPublisher(Publisher):
 
     def __init__(self, connection: Connection, recorder: Recorder | None, options: PublisherOptions) -> None:
         super().__init__(connection, recorder, options)
-        arguments = connection_arguments(connection, options.client_id, options.request_timeout) | {
+        # kafka-python insists that a request may not outlast the delivery.
+        request_timeout = min(options.request_timeout, scaled(options.delivery_timeout) - options.linger)
+        arguments = connection_arguments(connection, options.client_id, request_timeout) | {
             "acks": options.acks if options.acks == "all" else int(options.acks),
             "enable_idempotence": options.idempotent or options.transactional_id is not None,
             "compression_type": None if options.compression == "none" else options.compression,
@@ -217,8 +219,9 @@ class KafkaPythonPublisher(Publisher):
         return 0
 
     def _flush(self, seconds: float) -> None:
-        # A flush that runs out of time raises; the caller looks at the outcomes instead, and what has none yet is open.
-        with contextlib.suppress(KafkaTimeoutError):
+        # A flush raises when it runs out of time, and when a batch is split meanwhile (UnknownError). The caller
+        # looks at the outcomes instead: what has none yet is open.
+        with contextlib.suppress(KafkaTimeoutError, UnknownError):
             self._producer.flush(seconds)
         self._batches.look_for_splits()
 

@@ -1,0 +1,401 @@
+"""Both clients against a real broker: what they send, read and say about it is what happened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from integrity.brokers.embedded import EmbeddedBroker
+from integrity.clients import DRIVERS, Connection, Driver, Message, NotAcknowledged, driver
+from integrity.clients.base import END, Admin
+from integrity.clients.load import Load, LoadFailed
+from integrity.errors import BadOption
+from integrity.history.recorder import Recorder
+from integrity.waiting import wait_until
+
+
+@pytest.fixture(params=DRIVERS)
+def client(request: pytest.FixtureRequest) -> Driver:
+    return driver(request.param)
+
+
+@pytest.fixture
+def connection(broker: EmbeddedBroker) -> Connection:
+    return Connection(broker.bootstrap_servers)
+
+
+@pytest.fixture
+def admin(client: Driver, connection: Connection):
+    with client.admin(connection) as admin:
+        yield admin
+
+
+@pytest.fixture
+def topic(admin: Admin):
+    name = f"clients-{uuid.uuid4().hex[:12]}"
+    admin.create_topic(name, partitions=3)
+    yield name
+    admin.delete_topic(name)
+
+
+def rows_of(directory: Path, table: str) -> list[dict]:
+    files = sorted((directory / table).glob("part-*.parquet"))
+    return pa.concat_tables([pq.read_table(file) for file in files]).to_pylist() if files else []
+
+
+def history(directory: Path) -> tuple[dict, dict]:
+    """Sends and reads by (publisher, sequence); every message must have been read once."""
+    sends = {(s["publisher"], s["sequence"]): s for s in rows_of(directory, "sends")}
+    reads = rows_of(directory, "reads")
+    assert max(Counter((r["publisher"], r["sequence"]) for r in reads).values(), default=1) == 1
+    return sends, {(r["publisher"], r["sequence"]): r for r in reads}
+
+
+def test_what_was_acknowledged_is_read_at_its_offset_and_unchanged(
+    client: Driver, connection: Connection, topic: str, tmp_path: Path
+) -> None:
+    with Recorder(tmp_path) as recorder:
+        with client.publisher(connection, recorder) as publisher:
+            publisher.publish(topic, 2_000)
+            publisher.publish(topic, 900, partitions=[2, 0, 1], size=10)
+            publisher.publish(topic, 900, keys=[b"a", b"b", None, b""], size=0)
+            assert publisher.flush(30) == 0
+            assert publisher.counts == {"open": 0, "acknowledged": 3_800, "rejected": 0, "unknown": 0}
+        with client.reader(connection, recorder) as reader:
+            result = reader.read_to_end(topic, 30)
+    assert result.complete
+    assert result.count == 3_800
+    sends, reads = history(tmp_path)
+    assert sends.keys() == reads.keys()
+    for identity, sent in sends.items():
+        for column in ("topic", "partition", "offset", "digest"):
+            assert sent[column] == reads[identity][column]
+    assert all(s["sent_at"] <= s["settled_at"] for s in sends.values())
+    assert all(end["complete"] for end in rows_of(tmp_path, "ends"))
+    assert [sends[0, n]["partition"] for n in range(2_000, 2_006)] == [2, 0, 1, 2, 0, 1]
+
+
+MESSAGES = {
+    "null key and value": {"value": None},
+    "null value": {"value": None, "key": b"k"},
+    "empty value, null key": {"value": b""},
+    "empty key and value": {"value": b"", "key": b""},
+    "binary": {"value": bytes(range(256)), "key": b"\x00\xff"},
+    "repeated headers": {"value": b"v", "headers": [("h", b"1"), ("h", b"2"), ("", b""), ("ü", b"\x00")]},
+    "given timestamp": {"value": b"v", "timestamp": 1_234_567_890_123},
+    "1 MB": {"value": bytes(1_000_000)},
+}
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_every_kind_of_content_comes_back(
+    client: Driver, connection: Connection, admin: Admin, tmp_path: Path, compression: str
+) -> None:
+    topic = f"clients-{uuid.uuid4().hex[:12]}"
+    # Old timestamps make old segments: without this, retention would take them away under the test.
+    admin.create_topic(topic, configs={"max.message.bytes": "2000000", "retention.ms": "-1"})
+    with Recorder(tmp_path) as recorder:
+        with client.publisher(connection, recorder, compression=compression) as publisher:
+            for message in MESSAGES.values():
+                publisher.send_and_wait(Message(topic, **message))
+        with client.reader(connection, recorder) as reader:
+            records = reader.read_to_end(topic, 30, keep=True).records
+    for record, message in zip(records, MESSAGES.values(), strict=True):
+        assert (record.value, record.key) == (message["value"], message.get("key"))
+        assert list(record.headers[1:]) == message.get("headers", [])
+        assert record.timestamp == message.get("timestamp", record.timestamp)
+        assert (record.publisher, record.sequence, record.timestamp_type) == (0, record.offset, 0)
+    sends, reads = history(tmp_path)
+    assert {i: s["digest"] for i, s in sends.items()} == {i: r["digest"] for i, r in reads.items()}
+
+
+def test_both_clients_compute_the_same_digest(connection: Connection, tmp_path: Path) -> None:
+    """What one client sent, the other reads unchanged, in both directions."""
+    names = list(DRIVERS)
+    for sender, receiver in (names, names[::-1]):
+        directory = tmp_path / sender
+        topic = f"clients-{uuid.uuid4().hex[:12]}"
+        with driver(sender).admin(connection) as admin:
+            admin.create_topic(topic, configs={"retention.ms": "-1"})
+        with Recorder(directory) as recorder:
+            with driver(sender).publisher(connection, recorder) as publisher:
+                publisher.publish(topic, 100, keys=[b"k", None])
+                publisher.send_and_wait(Message(topic, b"v", headers=[("h", b"1"), ("n", b"")], timestamp=5))
+            with driver(receiver).reader(connection, recorder) as reader:
+                assert reader.read_to_end(topic, 30).count == 101
+        sends, reads = history(directory)
+        assert {i: s["digest"] for i, s in sends.items()} == {i: r["digest"] for i, r in reads.items()}
+
+
+def test_a_message_over_the_limit_is_rejected(
+    client: Driver, connection: Connection, topic: str, tmp_path: Path
+) -> None:
+    with Recorder(tmp_path) as recorder:
+        with client.publisher(connection, recorder) as publisher:
+            with pytest.raises(NotAcknowledged, match="rejected") as raised:
+                publisher.send_and_wait(Message(topic, bytes(2_000_000), partition=0))
+            assert raised.value.receipt.outcome == "rejected"
+        # Another publisher: kafka-python's idempotent producer refuses to go on after an error like that.
+        with client.publisher(connection, recorder) as publisher:
+            publisher.send_and_wait(Message(topic, b"small", partition=0))
+        with client.reader(connection, recorder) as reader:
+            assert reader.read_to_end(topic, 30).count == 1
+    sends, _ = history(tmp_path)
+    assert [s["outcome"] for s in sends.values()] == ["rejected", "acknowledged"]
+
+
+def test_batches_given_up_for_anothers_error_are_unknown(client: Driver, connection: Connection, topic: str) -> None:
+    """Sent together with a message over the limit, to another partition: acknowledged, or not known to be refused."""
+    with client.publisher(connection, linger=0.0) as publisher:
+        for n in range(300):
+            publisher.send(Message(topic, bytes(2_000_000) if n == 150 else b"small", partition=0 if n == 150 else 1))
+        publisher.flush(30)
+        counts = publisher.counts
+    assert counts["rejected"] == 1
+    assert counts["acknowledged"] + counts["unknown"] == 299
+
+
+def test_a_batch_that_is_split_is_still_settled(client: Driver, connection: Connection, admin: Admin) -> None:
+    """The client's batch is over the topic's limit, each message under it."""
+    topic = f"clients-{uuid.uuid4().hex[:12]}"
+    admin.create_topic(topic, configs={"max.message.bytes": "20000"})
+    with client.publisher(connection, idempotent=False, linger=0.1, batch_bytes=100_000) as publisher:
+        publisher.publish(topic, 50, size=1_000)
+        assert publisher.flush(30) == 0
+        # kafka-python splits the batch; librdkafka fails it, and without idempotence that is no rejection.
+        counts = publisher.counts
+    assert counts["open"] == 0
+    assert sum(counts.values()) == 50
+    assert counts["acknowledged"] == 50 or client.name == "confluent-kafka"
+
+
+def test_a_topic_that_does_not_exist_is_not_acknowledged(client: Driver, connection: Connection) -> None:
+    with (
+        client.publisher(connection, delivery_timeout=1.0) as publisher,
+        pytest.raises(NotAcknowledged, match=r"rejected|unknown"),
+    ):
+        publisher.send_and_wait(Message("never-created", b"v"), 10)
+
+
+def test_messages_without_identity(client: Driver, connection: Connection, topic: str, tmp_path: Path) -> None:
+    with client.publisher(connection, identify=False) as publisher:
+        for value in (b"Message 1", b"Message 2"):
+            publisher.send_and_wait(Message(topic, value, partition=0))
+        publisher.publish(topic, 5)
+        publisher.flush(30)
+    with Recorder(tmp_path) as recorder, client.reader(connection, recorder, group=f"g-{topic}") as reader:
+        reader.subscribe([topic])
+        records = reader.read(7, 30)
+    assert [r.value for r in records if r.partition == 0][:2] == [b"Message 1", b"Message 2"]
+    assert all(r.headers == () and r.publisher is None and r.sequence is None for r in records)
+    assert [(r["publisher"], r["sequence"]) for r in rows_of(tmp_path, "reads")] == [(None, None)] * 7
+    with pytest.raises(ValueError, match="without identity"):
+        client.publisher(connection, Recorder(tmp_path / "other"), identify=False)
+
+
+def test_log_append_time_is_left_out_of_the_digest(
+    client: Driver, connection: Connection, admin: Admin, tmp_path: Path
+) -> None:
+    topic = f"clients-{uuid.uuid4().hex[:12]}"
+    admin.create_topic(topic, configs={"message.timestamp.type": "LogAppendTime"})
+    with Recorder(tmp_path) as recorder:
+        with client.publisher(connection, recorder, log_append_time=True) as publisher:
+            publisher.publish(topic, 50)
+            publisher.send_and_wait(Message(topic, b"v"))
+        with client.reader(connection, recorder) as reader:
+            result = reader.read_to_end(topic, 30, keep=True)
+    assert {r.timestamp_type for r in result.records} == {1}
+    sends, reads = history(tmp_path)
+    assert {i: s["digest"] for i, s in sends.items()} == {i: r["digest"] for i, r in reads.items()}
+
+
+def test_transactions(client: Driver, connection: Connection, topic: str, tmp_path: Path) -> None:
+    with Recorder(tmp_path) as recorder:
+        with client.publisher(connection, recorder, transactional_id=f"tx-{topic}") as publisher:
+            publisher.begin()
+            publisher.publish(topic, 10)
+            assert publisher.commit() == "committed"
+            publisher.begin()
+            publisher.publish(topic, 20)
+            publisher.flush(30)
+            assert publisher.abort() == "aborted"
+            publisher.begin()
+            publisher.publish(topic, 5)
+            assert publisher.commit() == "committed"
+        with client.reader(connection, recorder, committed_only=True) as reader:
+            committed = reader.read_to_end(topic, 30)
+        with client.reader(connection, recorder) as reader:
+            everything = reader.read_to_end(topic, 30)
+    # Each transaction's marker takes an offset at the end of a partition; reading to the end passes it.
+    assert committed.complete
+    assert committed.count == 15
+    assert everything.complete
+    assert everything.count == 35
+    assert [t["outcome"] for t in rows_of(tmp_path, "transactions")] == ["committed", "aborted", "committed"]
+    assert Counter(s["transaction"] for s in rows_of(tmp_path, "sends")) == {0: 10, 1: 20, 2: 5}
+    assert Counter(r["committed_only"] for r in rows_of(tmp_path, "reads")) == {True: 15, False: 35}
+
+
+def test_a_fenced_publisher_does_not_commit(client: Driver, connection: Connection, topic: str, tmp_path: Path) -> None:
+    with Recorder(tmp_path) as recorder:
+        first = client.publisher(connection, recorder, transactional_id=f"tx-{topic}")
+        first.begin()
+        first.publish(topic, 3)
+        first.flush(30)
+        with client.publisher(connection, recorder, transactional_id=f"tx-{topic}") as second:
+            second.begin()
+            second.publish(topic, 4)
+            assert second.commit() == "committed"
+        assert first.commit() in ("unknown", "aborted")
+        assert first.last_error
+        first.close()
+        with client.reader(connection, recorder, committed_only=True) as reader:
+            assert reader.read_to_end(topic, 30).count == 4
+
+
+def test_offsets_in_a_transaction(client: Driver, connection: Connection, admin: Admin, topic: str) -> None:
+    group = f"g-{topic}"
+    with client.publisher(connection) as publisher:
+        publisher.publish(topic, 10, partitions=[0])
+        publisher.flush(30)
+    with (
+        client.reader(connection, group=group) as reader,
+        client.publisher(connection, transactional_id=f"tx-{topic}") as publisher,
+    ):
+        reader.subscribe([topic])
+        assert len(reader.read(10, 30)) == 10
+        publisher.begin()
+        publisher.publish(topic, 1, partitions=[1])
+        publisher.send_offsets({(topic, 0): 10}, reader)
+        assert publisher.commit() == "committed"
+    assert admin.committed(group)[topic, 0] == 10
+
+
+def test_a_group_is_shared_joined_left_and_deserted(
+    client: Driver, connection: Connection, admin: Admin, topic: str, tmp_path: Path
+) -> None:
+    group = f"g-{topic}"
+    with Recorder(tmp_path) as recorder:
+        with client.publisher(connection, recorder) as publisher:
+            publisher.publish(topic, 300, partitions=[0, 1, 2])
+            publisher.flush(30)
+        first = client.reader(connection, recorder, group=group)
+        first.subscribe([topic])
+        assert len(first.read(300, 30)) == 300
+        assert sum(first.commit().values()) == 300
+        first.abandon()
+        assert admin.members(group) == 1
+        with client.reader(connection, recorder, group=group) as second:
+            second.subscribe([topic])
+            # Only once the deserter's session has expired does the second member get anything to read.
+            wait_until(
+                lambda: second.drain(0.1) or len(second.positions()) == 3, what="the second member's turn", seconds=30
+            )
+            with client.publisher(connection, recorder) as publisher:
+                publisher.publish(topic, 30, partitions=[0, 1, 2])
+                publisher.flush(30)
+            assert len(second.read(30, 30)) == 30
+        assert admin.committed(group) == {(topic, n): 100 for n in range(3)}
+        assert admin.members(group) == 0
+        admin.delete_group(group)
+    commits = rows_of(tmp_path, "commits")
+    assert {(c["partition"], c["offset"], c["group_id"]) for c in commits} == {(n, 100, group) for n in range(3)}
+    assigned = [(a["reader"], a["partition"]) for a in rows_of(tmp_path, "assignments") if a["what"] == "assigned"]
+    assert sorted(set(assigned)) == [(reader, n) for reader in range(2) for n in range(3)]
+
+
+def test_reading_from_an_offset_a_time_and_the_end(
+    client: Driver, connection: Connection, admin: Admin, topic: str, tmp_path: Path
+) -> None:
+    admin.set_configs(topic, {"retention.ms": "-1"})
+    with client.publisher(connection) as publisher:
+        for n in range(10):
+            publisher.send_and_wait(Message(topic, b"%d" % n, partition=0, timestamp=1_000_000 + n * 1_000))
+    at = admin.offsets_at([topic], 1_004_500)
+    assert at == {(topic, 0): 5, (topic, 1): -1, (topic, 2): -1}
+    with Recorder(tmp_path) as recorder, client.reader(connection, recorder) as reader:
+        result = reader.read_to_end(topic, 30, start={(topic, 0): 5}, keep=True)
+        assert [r.value for r in result.records] == [b"5", b"6", b"7", b"8", b"9"]
+        reader.seek(topic, 0, 8)
+        assert [r.offset for r in reader.read(2, 30)] == [8, 9]
+    assert [a["position"] for a in rows_of(tmp_path, "assignments") if a["what"] == "seek"] == [5]
+    with client.reader(connection) as reader:
+        reader.assign({(topic, 0): END})
+        assert reader.poll(0.5) == []
+    admin.delete_records({(topic, 0): 7})
+    assert admin.beginning_offsets([topic])[topic, 0] == 7
+    with client.reader(connection) as reader:
+        assert [r.offset for r in reader.read_to_end(topic, 30, keep=True).records] == [7, 8, 9]
+
+
+def test_an_end_that_is_not_reached_is_said(client: Driver, connection: Connection, topic: str, tmp_path: Path) -> None:
+    with client.publisher(connection) as publisher:
+        publisher.publish(topic, 30, partitions=[0, 1, 2])
+        publisher.flush(30)
+    with Recorder(tmp_path) as recorder, client.reader(connection, recorder) as reader:
+        ends = {(topic, 0): 10, (topic, 1): 11, (topic, 2): 10}
+        result = reader.read_to_end(topic, 1.0, ends=ends)
+    assert not result.complete
+    assert result.count == 30
+    assert f"{topic}-1 at 10 of 11" in str(result)
+    assert {e["partition"]: e["complete"] for e in rows_of(tmp_path, "ends")} == {0: True, 1: False, 2: True}
+
+
+def test_administration(admin: Admin, topic: str) -> None:
+    assert topic in admin.topics()
+    assert len(admin.leaders(topic)) == 3
+    admin.add_partitions(topic, 5)
+    assert sorted(admin.leaders(topic)) == [0, 1, 2, 3, 4]
+    admin.set_configs(topic, {"retention.ms": "12345"})
+    wait_until(lambda: admin.configs(topic)["retention.ms"] == "12345", what="the new configuration", seconds=10)
+    assert admin.end_offsets([topic]) == {(topic, n): 0 for n in range(5)}
+    assert admin.leaders("never-created") == {}
+
+
+def test_load_in_the_background(client: Driver, connection: Connection, topic: str, tmp_path: Path) -> None:
+    with Recorder(tmp_path) as recorder:
+        with Load(client, connection, recorder) as load:
+            load.publish(topic, publishers=2, per_second=500)
+            load.publish(topic, 1_000)
+            load.read(topic, readers=1)
+            load.wait_for_acknowledged(1_500, 30)
+            load.wait_for_more_acknowledged(100, 30)
+            load.wait_for_read(1_600, 30)
+            load.stop()
+        with client.reader(connection, recorder) as reader:
+            result = reader.read_to_end(topic, 30)
+    assert result.complete
+    assert result.count == sum(outcome["acknowledged"] for outcome in load.outcomes)
+    assert {outcome["open"] + outcome["unknown"] for outcome in load.outcomes} == {0}
+
+
+def test_an_error_in_the_background_is_not_lost(client: Driver, connection: Connection, topic: str) -> None:
+    def fail(reader: object) -> None:
+        raise RuntimeError("the work went wrong")
+
+    load = Load(client, connection, None)
+    load.publish(topic, 10)
+    load.read(topic, work=fail)
+    with pytest.raises(LoadFailed, match="the work went wrong"):
+        load.wait_for_read(10_000, 30)
+    with pytest.raises(LoadFailed):
+        load.stop()
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_one_client_never_imports_the_other(name: str) -> None:
+    other = {"kafka-python": "confluent_kafka", "confluent-kafka": "kafka"}[name]
+    program = f"import sys; from integrity.clients import driver; driver({name!r}); assert {other!r} not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_an_unknown_client_is_refused() -> None:
+    with pytest.raises(BadOption, match="kafka-python, confluent-kafka"):
+        driver("librdkafka")
