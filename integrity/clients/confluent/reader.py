@@ -182,7 +182,8 @@ class ConfluentReader(Reader):
         """An event among the messages: the end of a partition moves the position; anything fatal is raised."""
         if error.code() == KafkaError._PARTITION_EOF:
             self._positions[topic, partition] = max(self._positions.get((topic, partition), -1), offset)
-        elif error.fatal() or (not error.retriable() and error.code() > 0):
+        elif error.fatal() or error.code() == KafkaError._BAD_MSG or (not error.retriable() and error.code() > 0):
+            # _BAD_MSG, a batch whose checksum is wrong: librdkafka asks for it again for ever.
             raise KafkaException(error)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
