@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 #: Requests in flight that are remembered. Only Produce with acks=0, which is never answered, comes near.
 IN_FLIGHT = 10_000
 
-#: Seconds the caller's function has for one frame, before its connection is closed.
-REWRITE_SECONDS = 30.0
-
 _numbers = itertools.count(1)
 
 #: What happens to a request itself; everything else happens to its answer.
@@ -293,7 +290,8 @@ class Connection:
     ) -> None:
         """Have the caller's functions rewrite a frame; its stream waits."""
         stream.block()
-        due = time.monotonic() + REWRITE_SECONDS
+        token, head = next(_numbers), flight.head
+        seconds = self._server.rewrite_seconds
 
         def done(result: Told) -> None:
             if self.closed:
@@ -303,15 +301,15 @@ class Connection:
                 stream.unblock()
 
         asked = None if request else flight.frame
-        ask = Ask(next(_numbers), [rule.id for rule in rules], flight.head, frame, request, asked)
-        self._server.ask(ask, done)
+        self._server.ask(Ask(token, [rule.id for rule in rules], head, frame, request, asked), done)
 
         def overdue() -> None:
-            if self._server.withdraw(ask.token) and not self.closed:
-                self._server.tell(Noticed("rewriting took too long", f"over {REWRITE_SECONDS} s for {flight.head}"))
+            # Kept until it is due, so it must not keep the frame.
+            if self._server.withdraw(token) and not self.closed:
+                self._server.tell(Noticed("rewriting took too long", f"over {seconds:.0f} s for {head}"))
                 self.close()
 
-        self._server.loop.at(due, overdue)
+        self._server.loop.at(time.monotonic() + seconds, overdue)
 
     def _cut_inside(self, stream: Stream, rule: Rule, head: codec.Head, frame: bytes) -> None:
         part = max(1, min(len(frame) - 1, int(len(frame) * rule.share)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from kafka.protocol.api_message import ApiMessage
@@ -36,15 +37,21 @@ class Reply:
 class Exchange:
     """One request and its answer.
 
-    head: who asks what. request: as the client sent it, for the answer's function; None when it passed before the
-    rule was made. topic_names: names of the topic ids (uuid) seen in metadata so far, for API versions that use ids.
-    notes: whatever the two functions of one ``rewrite`` want to tell each other.
+    head: who asks what. topic_names: names of the topic ids (uuid) seen in metadata so far, for API versions that use
+    ids. notes: whatever the two functions of one ``rewrite`` want to tell each other.
     """
 
     head: codec.Head
     topic_names: Mapping[Any, str]
-    request: ApiMessage | None = None
+    frame: bytes | None = None
     notes: dict[Any, Any] = field(default_factory=dict)
+
+    @cached_property
+    def request(self) -> ApiMessage | None:
+        """The request as the client sent it; None for an answer whose request passed before the rule was made."""
+        if self.frame is None:
+            return None
+        return codec.decode(self.frame, self.head.api, self.head.version, request=True)
 
     @property
     def api(self) -> str:

@@ -20,6 +20,11 @@ START_SECONDS = 30.0
 COMMAND_SECONDS = 30.0
 END_SECONDS = 10.0
 
+#: Seconds the caller's function has for one frame, before timeout_factor; then its connection is closed.
+REWRITE_SECONDS = 30.0
+
+SERVER = "integrity.faults.network.server"
+
 
 class ProxyFailed(Exception):
     """The proxy's process did not start, ended by itself, or did not do as told; the text has its last words."""
@@ -40,9 +45,11 @@ class Process:
         self._waiting: dict[int, Done | None] = {0: None}
         self._changed = threading.Condition()
         self._ended = self._closing = False
+        #: What ``heard`` raised.
+        self.errors: list[Exception] = []
         with theirs, open(self._log, "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "integrity.faults.network.server", str(folder) + "/", str(theirs.fileno())],
+                [sys.executable, "-m", SERVER, f"{folder}/", str(theirs.fileno()), str(scaled(REWRITE_SECONDS))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -81,7 +88,9 @@ class Process:
         return done.value
 
     def check(self) -> None:
-        """Raise ProxyFailed when the process has ended by itself."""
+        """Raise what the caller's listener raised, or ProxyFailed when the process has ended by itself."""
+        if self.errors:
+            raise self.errors[0]
         if self._ended and not self._closing:
             raise ProxyFailed(f"the proxy's process ended with {self._process.wait()}:\n{self.log()}")
 
@@ -126,7 +135,10 @@ class Process:
                         self._waiting[message.number] = message
                     self._changed.notify_all()
             else:
-                self._heard(message)
+                try:
+                    self._heard(message)
+                except Exception as error:  # noqa: BLE001 - the caller's listener; raised again by check()
+                    self.errors.append(error)
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -218,8 +218,8 @@ class Proxy:
         for port in self._ports:
             self._run.release_port(port)
         shutil.rmtree(self._folder)
-        if self._rewriting.errors:
-            raise self._rewriting.errors[0]
+        for error in self._rewriting.errors + self._process.errors:
+            raise error
 
     def __enter__(self) -> Proxy:
         return self
@@ -261,7 +261,6 @@ class Proxy:
         if self._closed:
             return
         self._process.command("lift", fault.number)
-        self._faults.pop(fault.number)
         self.listener("network", "lifted", f"{fault.words}, which struck {fault.count} times")
 
     def _heard(self, message: object) -> None:
@@ -273,8 +272,7 @@ class Proxy:
         elif isinstance(message, Noticed):
             self.listener("network", message.what, message.detail)
         elif isinstance(message, Struck):
-            fault = self._faults.get(message.rule)
-            if fault is None or fault.count < EVENTS_PER_FAULT:
+            fault = self._faults[message.rule]
+            if fault.count < EVENTS_PER_FAULT:
                 self.listener("network", message.what, message.detail)
-            if fault is not None:
-                fault.struck(message)
+            fault.struck(message)

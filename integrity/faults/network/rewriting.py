@@ -13,7 +13,7 @@ from integrity.faults.network import codec
 from integrity.faults.network.exchange import CUT, DROP, Ask, Exchange, Noticed, Reply, Rewriter, Struck, Told, Verdict
 
 #: Exchanges whose answer has not come; a lost connection leaves its own behind, so the oldest are forgotten.
-OPEN_EXCHANGES = 10_000
+OPEN_EXCHANGES = 1000
 
 #: (request's function, answer's function) of a rule.
 Functions = tuple[Rewriter | None, Rewriter | None]
@@ -70,7 +70,7 @@ class Rewriting(threading.Thread):
             self._report(Noticed("passed unread", f"{error}; {ask.head}"))
             return Told(ask.token, "send", ask.frame)
         for number in ask.rules:
-            request, answer = self._functions.get(number, (None, None))
+            request, answer = self._functions[number]
             function = request if ask.is_request else answer
             if function is None:
                 continue
@@ -90,12 +90,8 @@ class Rewriting(threading.Thread):
     def _exchange(self, ask: Ask) -> Exchange:
         exchange = self._open.pop(ask.head.number, None)
         if exchange is None:
-            exchange = Exchange(ask.head, self._names)
-        frame = ask.frame if ask.is_request else ask.request
-        if exchange.request is None and frame is not None:
-            # Decoded anew: the function gets the request as it was, whatever is done to the message.
-            exchange.request = codec.decode(frame, ask.head.api, ask.head.version, request=True)
-        if ask.is_request:
+            exchange = Exchange(ask.head, self._names, ask.frame if ask.is_request else ask.request)
+        if ask.is_request and any(self._functions[number][1] is not None for number in ask.rules):
             self._open[ask.head.number] = exchange
             if len(self._open) > OPEN_EXCHANGES:
                 del self._open[next(iter(self._open))]

@@ -38,9 +38,11 @@ class Effect:
 class Server:
     """State of the proxy's process."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, rewrite_seconds: float) -> None:
         self.loop = Loop()
         self.addresses = Addresses()
+        #: What the caller's functions have for one frame, before its connection is closed.
+        self.rewrite_seconds = rewrite_seconds
         #: Rules that may still strike, in the order they were made.
         self.rules: list[Tally] = []
         self._channel = channel
@@ -68,7 +70,10 @@ class Server:
 
     def tell(self, message: object) -> None:
         """Say something to the caller."""
-        self._channel.send(message)
+        try:
+            self._channel.send(message)
+        except BrokenPipeError:
+            self._running = False  # the caller is gone
 
     def _hear(self) -> None:
         try:
@@ -252,9 +257,10 @@ class Server:
 
 
 def main() -> None:
-    """Serve on the inherited socket named by the last argument."""
-    os.set_inheritable(int(sys.argv[-1]), False)
-    Server(Channel(int(sys.argv[-1]))).run()
+    """Serve; the arguments are the run's folder, the number of the inherited socket, and the seconds to rewrite."""
+    _, _, number, seconds = sys.argv
+    os.set_inheritable(int(number), False)
+    Server(Channel(int(number)), float(seconds)).run()
 
 
 if __name__ == "__main__":
