@@ -5,7 +5,8 @@ connections always (a request whose answer is missing may have been carried out)
 know.
 
 Clients retry by themselves and report only the last attempt's error, so an error that truthfully says "this attempt
-was not appended" proves nothing about the attempts before it, whose answers may have been lost. Hence three kinds of refusal:
+was not appended" proves nothing about the attempts before it, whose answers may have been lost. Hence three kinds of
+refusal:
 
 - ALWAYS: the broker's check depends on nothing but the request's kind and the topic's configuration. Had an earlier
   attempt got as far as this one, it would have been refused as well. (The configuration must not change between the

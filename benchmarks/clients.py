@@ -1,0 +1,197 @@
+"""What recording costs: each client bare and recorded, side by side in one run, on one broker.
+
+Bare: the client library alone, configured as the suite configures it, with the delivery callback or future that any
+program which wants to know its outcomes has, sending and reading the same bytes. It is measured twice: without the
+identity's header, and with a header of the same size, because kafka-python encodes and decodes headers in Python and
+most of the difference is its own. Recorded: publisher, reader and recorder, history on disk; then the checker.
+
+The rounds are interleaved and the median is taken, so that a machine that is busy with something else disturbs all
+alike.
+
+    python -m benchmarks.clients 127.0.0.1:9092 [messages with confluent-kafka]
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from integrity import anomalies
+from integrity.clients import IDENTITY_HEADER, Connection, Driver, driver
+from integrity.clients.base import BEGINNING
+from integrity.clients.messages import IDENTITY_BYTES
+from integrity.clients.values import Values
+from integrity.history.recorder import Recorder
+
+SIZE = 100
+PARTITIONS = 3
+ROUNDS = 3
+READ_SECONDS = 300.0
+
+#: kafka-python is some five times slower; fewer messages tell as much.
+SHARE = {"confluent-kafka": 1.0, "kafka-python": 0.2}
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """The parts of one round, in seconds for all messages."""
+
+    out: float
+    back: float
+    check: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.out + self.back + self.check
+
+
+def new_topic(client: Driver, connection: Connection) -> str:
+    name = f"bench-{uuid.uuid4().hex[:10]}"
+    with client.admin(connection) as admin:
+        admin.create_topic(name, partitions=PARTITIONS)
+    return name
+
+
+def bare_confluent(client: Driver, connection: Connection, messages: int, headers: list | None) -> Seconds:
+    topic = new_topic(client, connection)
+    values = Values(SIZE)
+    settled = 0
+
+    def delivered(error: object, message: object) -> None:
+        nonlocal settled
+        if error is None:
+            settled += 1
+
+    with client.publisher(connection) as publisher:
+        producer = publisher._producer
+        began = time.perf_counter()
+        for number in range(messages):
+            while True:
+                try:
+                    producer.produce(topic, values[number], None, -1, delivered, None, 0, headers)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            if not number % 512:
+                producer.poll(0)
+        producer.flush()
+        out = time.perf_counter() - began
+    assert settled == messages, f"{settled} of {messages} acknowledged"
+    with client.reader(connection) as reader:
+        consumer = reader._consumer
+        reader.assign({(topic, number): BEGINNING for number in range(PARTITIONS)})
+        began = time.perf_counter()
+        read = 0
+        while read < messages:
+            for message in consumer.consume(2_000, 0) or consumer.consume(1, 0.5):
+                if message.error() is None:
+                    message.value()
+                    message.offset()
+                    read += 1
+        back = time.perf_counter() - began
+    return Seconds(out, back)
+
+
+def bare_kafka_python(client: Driver, connection: Connection, messages: int, headers: list | None) -> Seconds:
+    topic = new_topic(client, connection)
+    values = Values(SIZE)
+    with client.publisher(connection) as publisher:
+        producer = publisher._producer
+        began = time.perf_counter()
+        for number in range(messages):
+            future = producer.send(topic, values[number], None, headers)
+        producer.flush()
+        out = time.perf_counter() - began
+        assert future.succeeded()
+    with client.reader(connection) as reader:
+        consumer = reader._consumer
+        reader.assign({(topic, number): BEGINNING for number in range(PARTITIONS)})
+        began = time.perf_counter()
+        read = 0
+        while read < messages:
+            for records in consumer.poll(timeout_ms=500).values():
+                read += len(records)
+        back = time.perf_counter() - began
+    return Seconds(out, back)
+
+
+BARE: dict[str, Callable[[Driver, Connection, int, list | None], Seconds]] = {
+    "confluent-kafka": bare_confluent,
+    "kafka-python": bare_kafka_python,
+}
+
+
+def recorded(client: Driver, connection: Connection, messages: int) -> Seconds:
+    """The suite's own publisher and reader, up to the verdict; the history's last parts count as reading."""
+    topic = new_topic(client, connection)
+    folder = Path(tempfile.mkdtemp(prefix="integrity-bench-"))
+    try:
+        began = time.perf_counter()
+        with Recorder(folder) as recorder:
+            with client.publisher(connection, recorder) as publisher:
+                publisher.publish(topic, messages, size=SIZE)
+                assert publisher.flush(READ_SECONDS) == 0
+            out = time.perf_counter() - began
+            began = time.perf_counter()
+            with client.reader(connection, recorder) as reader:
+                result = reader.read_to_end(topic, READ_SECONDS)
+        back = time.perf_counter() - began
+        assert result.complete, str(result)
+        began = time.perf_counter()
+        verdict = anomalies.check(folder)
+        checked = time.perf_counter() - began
+        assert verdict.intact, verdict
+        return Seconds(out, back, checked)
+    finally:
+        shutil.rmtree(folder)
+
+
+def measure(name: str, connection: Connection, messages: int, rounds: int = ROUNDS) -> dict[str, Seconds]:
+    """The median round of each of 'bare', 'bare with a header' and 'recorded'."""
+    client = driver(name)
+    header = [(IDENTITY_HEADER, bytes(IDENTITY_BYTES))]
+    found: dict[str, list[Seconds]] = {"bare": [], "bare with a header": [], "recorded": []}
+    for _ in range(rounds):
+        found["bare"].append(BARE[name](client, connection, messages, []))
+        found["bare with a header"].append(BARE[name](client, connection, messages, header))
+        found["recorded"].append(recorded(client, connection, messages))
+    return {what: _median(seconds) for what, seconds in found.items()}
+
+
+def _median(rounds: list[Seconds]) -> Seconds:
+    return Seconds(
+        statistics.median(r.out for r in rounds),
+        statistics.median(r.back for r in rounds),
+        statistics.median(r.check for r in rounds),
+    )
+
+
+def print_table(name: str, messages: int, found: dict[str, Seconds]) -> None:
+    print(f"\n{name}, {messages:,} messages of {SIZE} bytes, thousand messages a second")
+    print(f"{'':22}{'out':>8}{'in':>8}{'check':>9}{'all':>8}{'over bare':>12}{'over header':>13}")
+    bare, header = found["bare"].total, found["bare with a header"].total
+    for what, seconds in found.items():
+        rates = [messages / part / 1000 if part else 0 for part in (seconds.out, seconds.back, seconds.check)]
+        check = f"{rates[2]:9.0f}" if rates[2] else f"{'':9}"
+        print(
+            f"{what:22}{rates[0]:8.0f}{rates[1]:8.0f}{check}{messages / seconds.total / 1000:8.0f}"
+            f"{seconds.total / bare - 1:12.0%}{seconds.total / header - 1:13.0%}"
+        )
+
+
+def main(arguments: list[str]) -> None:
+    connection = Connection(arguments[0])
+    messages = int(arguments[1]) if len(arguments) > 1 else 1_000_000
+    for name, share in SHARE.items():
+        print_table(name, int(messages * share), measure(name, connection, int(messages * share)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
