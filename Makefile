@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help verify test lint image clean
+.PHONY: help verify test bench lint image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(VENV)/.installed-dev ## the suite's own tests; ARGS='...' is passed to p
 
 lint: $(VENV)/.installed-dev ## ruff over everything
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: $(VENV)/.installed-dev ## the side-by-side figures, as ratios; reports/bench.json
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 image: $(VENV)/.installed ## build the offline Docker image kafka-integrity/kafka:<version> (KAFKA=4.3.1)
 	@$(BIN)/python -m images.build $(if $(KAFKA),--kafka $(KAFKA))

@@ -1,0 +1,141 @@
+"""``make bench``: the side-by-side figures, as ratios of one run.
+
+Each row is a ratio with its bar; the run fails when one is missed. The same goes to reports/bench.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import clients, founding
+from benchmarks.verified_rate import kafkas_own
+from integrity.brokers import distribution, jvm
+from integrity.brokers.base import BrokerConfig
+from integrity.brokers.embedded import EmbeddedBroker
+from integrity.clients import Connection, driver
+from integrity.errors import Unavailable
+from integrity.runs import Run
+from integrity.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+IMAGE = "kafka-integrity/kafka:4.3.1"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: ``value`` must be at least (or, with ``at_most``, at most) ``bar``; without a bar it is only told."""
+
+    what: str
+    value: float
+    unit: str
+    bar: float | None = None
+    at_most: bool = False
+    detail: str = ""
+
+    @property
+    def held(self) -> bool:
+        return self.bar is None or (self.value <= self.bar if self.at_most else self.value >= self.bar)
+
+    def __str__(self) -> str:
+        bar = "" if self.bar is None else f"{'<=' if self.at_most else '>='} {self.bar:g}"
+        verdict = "" if self.bar is None else ("held" if self.held else "MISSED")
+        return f"{self.what:66}{self.value:9.2f} {self.unit:6}{bar:>9} {verdict:7}{self.detail}"
+
+
+def clients_and_rates(broker: EmbeddedBroker, kafka: distribution.Distribution, messages: int, folder: Path) -> Iterator[Row]:
+    """The verified rate against Kafka's own tools, and what recording and checking cost on top of the bare clients."""
+    connection = Connection(broker.bootstrap_servers)
+    topic = clients.new_topic(driver("kafka-python"), connection)
+    own = kafkas_own(broker.bootstrap_servers, topic, kafka, messages, folder) / messages
+    for name, bar, cost in (("confluent-kafka", 1.5, 0.5), ("kafka-python", 0.5, 0.1)):
+        count = int(messages * clients.SHARE[name])
+        found = clients.measure(name, connection, count)
+        recorded, bare = found["recorded"].total, found["bare"].total
+        yield Row(
+            f"verified rate, {name}, against Kafka's VerifiableProducer + Consumer", own / (recorded / count), "x", bar,
+            detail=f"{count / recorded / 1000:.0f} against {1 / own / 1000:.0f} thousand messages a second",
+        )  # fmt: skip
+        yield Row(
+            f"recorder and checker on top of bare {name}", recorded / bare - 1, "", cost, at_most=True,
+            detail=f"{recorded:.2f} s against {bare:.2f} s",
+        )  # fmt: skip
+
+
+def checker() -> Iterator[Row]:
+    """One and ten million rows through every check."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.checker"], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+    )
+    if done.returncode > 1:
+        raise RuntimeError(done.stderr)
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    largest = max(figures["runs"], key=lambda row: (row["messages"], row["seconds"]))
+    yield Row("all checks on a history of 10,000,000 messages", largest["seconds"], "s", 10, at_most=True)
+    yield Row("its peak memory", largest["peak MB"] / 1000, "GB", 1.5, at_most=True)
+    yield Row("time a message from 1 M to 10 M", figures["growth"], "x", 1.3, at_most=True)
+
+
+def founding_features(folder: Path, rounds: int = 3) -> Iterator[Row]:
+    """Both founding features against the two tests as people write them."""
+    try:
+        theirs = [founding.theirs(IMAGE) for _ in range(rounds)]
+    except (RuntimeError, Unavailable) as error:
+        print(f"the founding comparison needs an engine and {IMAGE} (make image): {str(error)[:200]}", file=sys.stderr)
+        return
+    ours = [founding.ours(folder) for _ in range(rounds)]
+    theirs_median, ours_median = sorted(theirs)[rounds // 2], sorted(ours)[rounds // 2]
+    yield Row(
+        "both founding features, embedded, against the two tests", theirs_median / ours_median, "x", 4,
+        detail=f"{ours_median:.1f} s against {theirs_median:.1f} s",
+    )  # fmt: skip
+
+
+def measure(messages: int) -> list[Row]:
+    rows: list[Row] = []
+
+    def add(more: Iterator[Row]) -> None:
+        for row in more:
+            print(row, flush=True)
+            rows.append(row)
+
+    run = Run.begin()
+    try:
+        kafka = distribution.fetch(Settings().kafka)
+        jvm.prepare(kafka, run)
+        with tempfile.TemporaryDirectory(dir=run.directory) as folder:
+            add(founding_features(Path(folder)))
+            broker = EmbeddedBroker(BrokerConfig(), distribution=kafka, run=run)
+            try:
+                broker.start()
+                add(clients_and_rates(broker, kafka, messages, Path(folder)))
+            finally:
+                broker.discard()
+        add(checker())
+    finally:
+        run.end()
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000_000, help="for the clients' figures")
+    rows = measure(parser.parse_args().messages)
+    report = ROOT / "reports" / "bench.json"
+    report.parent.mkdir(exist_ok=True)
+    told = [asdict(row) | {"held": row.held} for row in rows]
+    report.write_text(json.dumps({"machine": platform.platform(), "figures": told}, indent=2) + "\n")
+    missed = [row for row in rows if not row.held]
+    print(f"{len(rows) - len(missed)} held, {len(missed)} missed; see {report.relative_to(ROOT)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
