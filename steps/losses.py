@@ -32,3 +32,9 @@ def nothing_read_is_wrong(context):
     verdict = context.scene.verdict()
     assert_that(list(verdict.findings), equal_to([]), verdict.words())
     assert_that(verdict.read, greater_than(0), "records read")
+
+
+@then("messages are found to be there twice")
+def found_there_twice(context):
+    verdict = context.scene.verdict()
+    assert_that(list(verdict.findings), equal_to(["duplicated"]), f"anomalies found ({verdict.words()})")

@@ -1,0 +1,28 @@
+Feature: Topics keep their settings, their partitions and their messages' times
+  What is known of a topic beside its messages survives with them. Not promised: that a change is in force on every
+  broker at the moment it is acknowledged.
+
+  Rule: A topic is after a crash as it was made and changed before
+    Not promised: where the messages of a key go once there are more partitions.
+
+    Scenario: A topic keeps its settings and its added partitions when the broker is killed
+      Given a running broker
+      And a topic with 2 partitions and the settings
+        | setting           | value   |
+        | cleanup.policy    | compact |
+        | compression.type  | zstd    |
+        | max.message.bytes | 654321  |
+      And 3 partitions were added to it
+      When the broker is killed and started again
+      Then the topic has 5 partitions and the settings it was made with
+
+  Rule: Messages are found by their time as before
+    Not promised: anything about the time of a message that its publisher did not set; the broker's clock is its own.
+
+    Scenario: Messages keep their times and are found by them when the broker is killed
+      Given a running broker
+      And a topic with 3 partitions that keeps messages of any age
+      And one message for each minute of a day was acknowledged
+      When the broker is killed and started again
+      Then each hour begins at the same offsets as before
+      And every acknowledged message is read once, in order and unchanged

@@ -1,0 +1,175 @@
+"""What a broker removes on purpose: superseded values, old segments, records it was asked to delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from integrity.clients.base import Partition
+from integrity.clients.messages import Message
+from integrity.faults.disk import checkpoints
+from integrity.scene import READ_SECONDS, Scene
+from integrity.scenes import publishers
+from integrity.waiting import wait_until
+
+#: A broker with these settings begins to clean at its start and looks for work several times a second.
+QUICK_CLEANING = {
+    "log.initial.task.delay.ms": "0",
+    "log.cleaner.backoff.ms": "100",
+    "log.retention.check.interval.ms": "200",
+    "log.flush.start.offset.checkpoint.interval.ms": "100",
+}
+
+#: A topic of latest values whose cleaner takes every segment but the newest, and keeps no tombstone for long.
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.01",
+    "delete.retention.ms": "0",
+    "segment.ms": "100",
+}
+
+#: A topic that keeps messages for a day, in segments of an hour.
+DAY_MS = 24 * 3600 * 1000
+KEEPS_A_DAY = {"retention.ms": str(DAY_MS), "segment.ms": str(3600 * 1000)}
+
+#: Seconds, before timeout_factor, for the broker to have cleaned.
+CLEANING_SECONDS = 30.0
+
+#: Sequences that the messages which close segments may have: as many as anybody could wait for.
+CLOSING_AT_MOST = 1_000_000
+
+
+class Cleaned:
+    """What a scenario's topics must hold after cleaning: a part of the scene.
+
+    latest: each key's last value, None where the last one was a tombstone. begins: where each partition must begin.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.latest: dict[bytes, bytes | None] = {}
+        self.begins: dict[Partition, int] = {}
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+# -- compaction -----------------------------------------------------------------------------------------
+def publish_values(scene: Scene, keys: int, rounds: int, deleted: int) -> None:
+    """Publish a value for each key, so many times over, then delete so many keys (a tombstone each).
+
+    Compaction may remove every value but a key's last one, and the tombstones themselves.
+    """
+    cleaned = scene.part(Cleaned)
+    topic = scene.topics[0]
+
+    def messages() -> Iterator[Message]:
+        for number in range(keys * rounds):
+            yield Message(topic, b"value %d" % number, key=b"key %d" % (number % keys))
+        for number in range(deleted):
+            yield Message(topic, None, key=b"key %d" % number)
+
+    sent = list(messages())
+    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
+        publisher.send_many(sent)
+        publishers.acknowledged(publisher, len(sent))
+        last = {message.key: sequence for sequence, message in enumerate(sent)}
+        for sequence, message in enumerate(sent):
+            cleaned.latest[message.key] = message.value
+            if last[message.key] != sequence or message.value is None:
+                scene.recorder.row(
+                    "excused", None, None, None, None, publisher.id, sequence, sequence, "compaction"
+                )
+
+
+def wait_for_compaction(scene: Scene) -> None:
+    """Wait until the broker has compacted every partition; for that their newest segments must be closed first.
+
+    A segment is closed by the first message that comes when it is old enough, so messages of one key more are sent.
+    """
+    before = _held(scene)
+    with scene.driver.admin(scene.connection) as admin:
+        places = sorted(admin.leaders(scene.topics[0]))
+    closing = [Message(scene.topics[0], b"closes a segment", key=b"closing", partition=number) for number in places]
+    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
+        scene.recorder.row("excused", None, None, None, None, publisher.id, 0, CLOSING_AT_MOST, "compaction")
+
+        def compacted() -> bool:
+            for message in closing:
+                publisher.send_and_wait(message)
+            now = _held(scene)
+            return all(now[place] < before[place] / 2 for place in before)
+
+        wait_until(compacted, what="every partition to be compacted", seconds=CLEANING_SECONDS, poll_seconds=0.2)
+
+
+def _held(scene: Scene) -> dict[int, int]:
+    """How many records each partition of the topic holds, read without being recorded."""
+    with scene.driver.reader(scene.connection) as reader:
+        records = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True).records
+    held: dict[int, int] = {}
+    for record in records:
+        held[record.partition] = held.get(record.partition, 0) + 1
+    return held
+
+
+def latest_values(scene: Scene) -> dict[bytes, bytes | None]:
+    """What a reader who keeps the last value of each key ends up with; deleted keys are None."""
+    with scene.driver.reader(scene.connection) as reader:
+        records = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True).records
+    found: dict[bytes, bytes | None] = dict.fromkeys(scene.part(Cleaned).latest)
+    found |= {record.key: record.value for record in records if record.key in found}
+    return found
+
+
+# -- records deleted on request, and by age ---------------------------------------------------------------
+def delete_first(scene: Scene, count: int) -> None:
+    """Delete the first ``count`` records of each partition."""
+    with scene.driver.admin(scene.connection) as admin:
+        begins = admin.beginning_offsets(scene.topics)
+        _now_begins(scene, {place: first + count for place, first in begins.items()}, "DeleteRecords")
+        admin.delete_records(scene.part(Cleaned).begins)
+
+
+def wait_until_noted(scene: Scene) -> None:
+    """Wait until the broker has written down where its logs begin now."""
+    wanted = scene.part(Cleaned).begins
+
+    def noted() -> bool:
+        found = checkpoints.parse(scene.broker.peek(checkpoints.LOG_START).decode())
+        return all(found.get(place, 0) >= first for place, first in wanted.items())
+
+    wait_until(noted, what=f"{scene.broker.label} to note where its logs begin", seconds=CLEANING_SECONDS)
+
+
+def publish_aged(scene: Scene, old: int, new: int) -> None:
+    """Publish messages that are three days old and some that are new, and wait until the old ones have been removed."""
+    topic = scene.topics[0]
+    then = int(time.time() * 1000) - 3 * DAY_MS
+    with scene.driver.admin(scene.connection) as admin:
+        places = sorted(admin.leaders(topic))
+
+        def aged(count: int, timestamp: int | None) -> Iterator[Message]:
+            for number in range(count):
+                yield Message(topic, b"%d" % number, partition=places[number % len(places)], timestamp=timestamp)
+
+        publishers.send(scene, aged(old, then))
+        ends = admin.end_offsets(scene.topics)
+        _now_begins(scene, ends, "retention")
+        publishers.send(scene, aged(new, None))
+        wait_until(
+            lambda: admin.beginning_offsets(scene.topics) == ends,
+            what="the old messages to be removed",
+            seconds=CLEANING_SECONDS,
+        )
+
+
+def _now_begins(scene: Scene, begins: dict[Partition, int], reason: str) -> None:
+    scene.part(Cleaned).begins = begins
+    for (topic, partition), first in begins.items():
+        scene.recorder.excuse(topic, partition, 0, first - 1, reason)
+
+
+def begins_now(scene: Scene) -> dict[Partition, int]:
+    """Where each partition begins."""
+    with scene.driver.admin(scene.connection) as admin:
+        return admin.beginning_offsets(scene.topics)

@@ -1,0 +1,98 @@
+"""What is looked up before a fault, to be looked up again after it: a topic's settings, times, starts, members.
+
+Nothing here is in the history, which knows messages only; so it is compared directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import KafkaAdminClient
+
+from integrity.clients.base import Partition
+from integrity.clients.kafka_python.settings import connection_arguments
+from integrity.clients.messages import Message
+from integrity.scene import Scene
+from integrity.scenes import publishers
+from integrity.waiting import scaled
+
+#: The messages of ``publish_over_a_day``: one a minute, in ms since the epoch, and far enough back to be no "now".
+FIRST_AT = 1_700_000_000_000
+MINUTE = 60_000
+MINUTES = 24 * 60
+
+
+class Keepsakes:
+    """What a scenario looked up before a fault, by name: a part of the scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._kept: dict[str, Any] = {}
+
+    def keep(self, name: str, value: Any) -> None:
+        self._kept[name] = value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._kept[name]
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+# -- topics ---------------------------------------------------------------------------------------------
+def create_topic_with(scene: Scene, partitions: int, settings: Mapping[str, str]) -> None:
+    """A topic with these settings of its own."""
+    scene.create_topic(partitions, **settings)
+    scene.part(Keepsakes).keep("settings", dict(settings))
+
+
+def add_partitions(scene: Scene, more: int) -> None:
+    """Give every topic so many partitions more."""
+    with scene.driver.admin(scene.connection) as admin:
+        for topic in scene.topics:
+            admin.add_partitions(topic, len(admin.leaders(topic)) + more)
+
+
+def partition_counts(scene: Scene) -> list[int]:
+    """How many partitions each topic has."""
+    with scene.driver.admin(scene.connection) as admin:
+        return [len(admin.leaders(topic)) for topic in scene.topics]
+
+
+def settings_now(scene: Scene) -> dict[str, str]:
+    """What the first topic's settings are now, of those it was made with."""
+    with scene.driver.admin(scene.connection) as admin:
+        found = admin.configs(scene.topics[0])
+    return {name: found.get(name, "") for name in scene.part(Keepsakes)["settings"]}
+
+
+# -- times ----------------------------------------------------------------------------------------------
+def publish_over_a_day(scene: Scene) -> None:
+    """Publish a message for each minute of a day, and look up where each hour begins."""
+    topic = scene.topics[0]
+    outcomes = publishers.send(
+        scene, (Message(topic, b"at minute %d" % n, timestamp=FIRST_AT + n * MINUTE) for n in range(MINUTES))
+    )
+    if outcomes["acknowledged"] != MINUTES:
+        raise AssertionError(f"not all of {MINUTES:,} messages were acknowledged: {dict(outcomes)}")
+    scene.part(Keepsakes).keep("hours", beginnings_of_hours(scene))
+
+
+def beginnings_of_hours(scene: Scene) -> list[dict[Partition, int]]:
+    """Where each hour of that day begins, and the time after it, in every partition: the broker's own answer."""
+    with scene.driver.admin(scene.connection) as admin:
+        return [admin.offsets_at(scene.topics, FIRST_AT + hour * 60 * MINUTE) for hour in range(25)]
+
+
+# -- groups ---------------------------------------------------------------------------------------------
+def members(scene: Scene, group: str) -> dict[str, Any]:
+    """The group's members and what each is assigned, by the coordinator's account; kafka-python asks, for any client."""
+    admin = KafkaAdminClient(
+        bootstrap_timeout_ms=int(scaled(30.0) * 1000),
+        **connection_arguments(scene.connection, "kafka-integrity-inspection", 10.0),
+    )
+    try:
+        found = admin.describe_groups([group])[group]
+    finally:
+        admin.close()
+    return {member["member_id"]: member["member_assignment"] for member in found["members"]}

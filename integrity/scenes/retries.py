@@ -1,0 +1,98 @@
+"""A publisher's retry across a restart, byte by byte: the batch it would send again is on the broker's disk.
+
+A client sends a batch again when its acknowledgement does not come, with the same producer id, epoch and sequence. Whether the
+acknowledgement is lost is a matter of luck; so the last batch of each partition is taken from the broker's files
+while it is down, and sent once more when it is back.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from kafka.protocol.parser import KafkaProtocol
+from kafka.protocol.producer import ProduceRequest, ProduceResponse
+
+from integrity.brokers.probe import split_address
+from integrity.clients.base import Partition
+from integrity.faults.disk import own_files, segments
+from integrity.scene import Scene
+from integrity.scenes import publishers
+from integrity.waiting import scaled
+
+#: The last version that names topics instead of giving their ids.
+VERSION = 9
+
+#: Seconds for an answer.
+ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A batch as it lies in a log, and the offset it was given there."""
+
+    content: bytes
+    base_offset: int
+
+    def as_sent(self) -> bytes:
+        """As a client sends it: offsets from 0, no leader's epoch. Neither is covered by the checksum."""
+        return bytes(8) + self.content[8:12] + (-1).to_bytes(4, signed=True) + self.content[16:]
+
+
+def publish_without_idempotence(scene: Scene, count: int) -> None:
+    """Publish generated messages in batches that carry no producer id: the broker cannot know them again."""
+    publishers.publish(scene, count, idempotent=False, max_in_flight=1)
+
+
+def restart_and_send_again(scene: Scene, how: str) -> dict[Partition, int]:
+    """Take the broker down and start it again; then send the last batch of each partition once more.
+
+    Returns the offset the broker gave each of them this time. Raises AssertionError when it refuses one, or when there
+    is nothing to send again.
+    """
+    last: dict[Partition, Stored] = {}
+
+    def take() -> None:
+        with own_files(scene.broker) as files:
+            for partition, folder in files.partitions().items():
+                if partition[0] in scene.topics:
+                    for segment in files.segments(folder):
+                        for batch in segments.batches(segment):
+                            content = segment.read_bytes()[batch.position : batch.end]
+                            last[partition] = Stored(content, batch.base_offset)
+
+    scene.restart(how, while_down=take)
+    if not last:
+        raise AssertionError("nothing was stored, so nothing can be sent again")
+    given = {partition: _produce(scene, partition, stored.as_sent()) for partition, stored in last.items()}
+    again = sum(offset == last[partition].base_offset for partition, offset in given.items())
+    scene.note("publisher", "sent again", f"{len(last)} batches; {again} were known to the broker")
+    return given
+
+
+def _produce(scene: Scene, partition: Partition, records: bytes) -> int:
+    topic, number = partition
+    data = ProduceRequest.TopicProduceData
+    request = ProduceRequest[VERSION](
+        transactional_id=None,
+        acks=-1,
+        timeout_ms=int(scaled(ANSWER_SECONDS) * 1000),
+        topic_data=[data(name=topic, partition_data=[data.PartitionProduceData(index=number, records=records)])],
+    )
+    answer = _ask(scene.connection.bootstrap_servers, request).responses[0].partition_responses[0]
+    if answer.error_code:
+        raise AssertionError(f"the broker refused the batch that was sent again to {topic}-{number}: {answer}")
+    return answer.base_offset
+
+
+def _ask(address: str, request) -> ProduceResponse:
+    protocol = KafkaProtocol(client_id="kafka-integrity-retry")
+    protocol.send_request(request)
+    with socket.create_connection(split_address(address), timeout=scaled(ANSWER_SECONDS)) as connection:
+        connection.sendall(protocol.send_bytes())
+        while True:
+            data = connection.recv(65536)
+            if not data:
+                raise ConnectionResetError(f"{address} closed the connection instead of answering")
+            for _, response in protocol.receive_bytes(data):
+                return response

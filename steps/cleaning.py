@@ -1,0 +1,59 @@
+"""What a broker removes on purpose: by key, by age, on request."""
+
+from behave import given, register_type, then, when
+from hamcrest import assert_that, equal_to
+
+from integrity.scenes import cleaning
+from integrity.scenes.cleaning import Cleaned
+from integrity.vocabulary import count, skippable
+
+register_type(Count=count)
+
+
+@given("a broker that cleans up all the time")
+@skippable
+def a_broker_that_cleans_up(context):
+    context.scene.use_broker(cleaning.QUICK_CLEANING)
+
+
+@given(
+    "{rounds:Count} values for each of {keys:Count} keys were acknowledged, and then the deletion of {deleted:Count} keys"
+)
+def values_were_acknowledged(context, rounds, keys, deleted):
+    cleaning.publish_values(context.scene, keys, rounds, deleted)
+
+
+@given("{old:Count} messages that are days old were acknowledged and have expired, and {new:Count} new ones were acknowledged")
+def aged_messages_were_acknowledged(context, old, new):
+    cleaning.publish_aged(context.scene, old, new)
+
+
+@given("the topic was compacted")
+def the_topic_was_compacted(context):
+    cleaning.wait_for_compaction(context.scene)
+
+
+@given("the first {messages:Count} messages of each partition were deleted")
+def the_first_messages_were_deleted(context, messages):
+    cleaning.delete_first(context.scene, messages)
+
+
+@given("the broker has noted where its logs begin now")
+@skippable
+def the_broker_has_noted(context):
+    cleaning.wait_until_noted(context.scene)
+
+
+@when("the topic is compacted again")
+def the_topic_is_compacted_again(context):
+    cleaning.wait_for_compaction(context.scene)
+
+
+@then("a reader finds the latest value of each key, and no deleted key")
+def a_reader_finds_the_latest(context):
+    assert_that(cleaning.latest_values(context.scene), equal_to(context.scene.part(Cleaned).latest), "latest values")
+
+
+@then("what was removed stays removed")
+def what_was_removed_stays_removed(context):
+    assert_that(cleaning.begins_now(context.scene), equal_to(context.scene.part(Cleaned).begins), "where logs begin")

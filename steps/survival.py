@@ -1,0 +1,92 @@
+"""What else must be as it was when the broker is back: settings, times, groups, transactions, publishers."""
+
+from behave import given, register_type, then, when
+from hamcrest import assert_that, empty, equal_to, is_not
+
+from integrity.faults.process import WAYS_DOWN
+from integrity.matchers import intact
+from integrity.scenes import keepsakes, retries
+from integrity.scenes.groups import Groups
+from integrity.scenes.keepsakes import Keepsakes
+from integrity.scenes.load import Load
+from integrity.scenes.transactions import ENDINGS, Transactions
+from integrity.vocabulary import count, one_of, skippable
+
+register_type(Count=count, Down=one_of(*WAYS_DOWN), Ending=one_of(*ENDINGS))
+
+
+# -- topics and times -----------------------------------------------------------------------------------
+@then("the topic has {partitions:Count} partitions and the settings it was made with")
+def the_topic_is_as_it_was(context, partitions):
+    assert_that(keepsakes.partition_counts(context.scene), equal_to([partitions]), "partitions")
+    kept = context.scene.part(Keepsakes)["settings"]
+    assert_that(keepsakes.settings_now(context.scene), equal_to(kept), "settings")
+
+
+@given("one message for each minute of a day was acknowledged")
+def messages_over_a_day(context):
+    keepsakes.publish_over_a_day(context.scene)
+
+
+@then("each hour begins at the same offsets as before")
+def each_hour_begins_where_it_did(context):
+    kept = context.scene.part(Keepsakes)["hours"]
+    assert_that(keepsakes.beginnings_of_hours(context.scene), equal_to(kept), "where each hour begins")
+
+
+# -- groups ---------------------------------------------------------------------------------------------
+@given("the group is at work")
+def the_group_is_at_work(context):
+    group = context.scene.part(Groups).one
+    group.wait_until_shared()
+    group.wait_for_more(1)
+    context.scene.part(Keepsakes).keep("members", keepsakes.members(context.scene, group.name))
+
+
+@then("the group has the same members with the same partitions")
+def the_group_has_the_same_members(context):
+    group = context.scene.part(Groups).one
+    group.wait_for_more(1)
+    kept = context.scene.part(Keepsakes)["members"]
+    assert_that(kept, is_not(empty()), "members before")
+    assert_that(keepsakes.members(context.scene, group.name), equal_to(kept), "members and their partitions")
+
+
+@then("the group gets to the end")
+def the_group_gets_to_the_end(context):
+    context.scene.part(Load).finish()
+    context.scene.part(Groups).finish()
+
+
+# -- publishers -----------------------------------------------------------------------------------------
+@given("{messages:Count} messages were acknowledged to a publisher without idempotence")
+def acknowledged_without_idempotence(context, messages):
+    retries.publish_without_idempotence(context.scene, messages)
+
+
+@when("the broker is {how:Down} and started again, and the publisher sends once more what it sent last")
+@skippable
+def the_publisher_sends_again(context, how):
+    retries.restart_and_send_again(context.scene, how)
+
+
+# -- transactions ---------------------------------------------------------------------------------------
+@given("{number:Count} transactions of {messages:Count} messages were committed, and as many aborted")
+def transactions_were_committed(context, number, messages):
+    context.scene.part(Transactions).committed(number, messages)
+
+
+@given("a transaction with {messages:Count} acknowledged messages is open")
+def a_transaction_is_open(context, messages):
+    context.scene.part(Transactions).leave_open(messages)
+
+
+@when("the open transaction is {ending:Ending}")
+def the_open_transaction_ends(context, ending):
+    ENDINGS[ending](context.scene.part(Transactions))
+
+
+@then("a reader of committed messages sees every committed transaction whole, and nothing of the aborted ones")
+def committed_transactions_are_whole(context):
+    context.scene.part(Transactions).read_committed()
+    assert_that(context.scene.verdict(), intact())
