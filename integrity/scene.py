@@ -7,9 +7,11 @@ compare short lists of values instead.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -55,7 +57,7 @@ class Scene:
         self.spoiled = False
         self._own_brokers: list[Broker] = []
         #: Where this scenario's part of each broker's log begins.
-        self._log_marks = {broker: broker.log_mark()}
+        self._log_marks = {node: node.log_mark() for node in broker.nodes}
         self._parts: dict[type, Part] = {}
         self.driver = driver
         self.folder = folder
@@ -109,7 +111,7 @@ class Scene:
             if name is not None and admin.leaders(name):
                 # An earlier scenario of this feature used the name, with messages that are not ours.
                 admin.delete_topic(name)
-            admin.create_topic(topic, partitions=partitions, configs=configs)
+            admin.create_topic(topic, partitions=partitions, replication=len(self.broker.nodes), configs=configs)
         if name is None:
             self.topics.append(topic)
         return topic
@@ -185,17 +187,21 @@ class Scene:
         return verdict
 
     def _look_on_disk(self) -> None:
-        """Put what the broker's files hold into the history: it tells lost on disk from lost in delivery."""
-        directory = self.broker.data_directory
-        if directory is not None:
-            on_disk.write(self.folder, on_disk.records(directory, self.topics))
-            return
+        """Put what the brokers' files hold into the history: it tells lost on disk from lost in delivery."""
+        with ExitStack() as lent:
+            directories = [self._directory(node, lent) for node in self.broker.nodes]
+            found = (on_disk.records(directory, self.topics) for directory in directories)
+            on_disk.write(self.folder, itertools.chain.from_iterable(found))
+
+    def _directory(self, node: Broker, lent: ExitStack) -> Path:
+        """The broker's data directory; ``lent`` gives back what had to be lent for that."""
+        if node.data_directory is not None:
+            return node.data_directory
         # A container lends its files only while it is down; what is on its disk does not change by stopping it.
         self.spoiled = True
-        if self.broker.is_alive():
-            self.broker.stop()
-        with self.broker.files() as directory:
-            on_disk.write(self.folder, on_disk.records(directory, self.topics))
+        if node.is_alive():
+            node.stop()
+        return lent.enter_context(node.files())
 
     # -- faults -----------------------------------------------------------------------------------------
     def restart(self, how: str, while_down: Callable[[], None] | None = None) -> None:

@@ -19,11 +19,20 @@ from integrity import reports as reporting
 from integrity import settings as options
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers, choose
+from integrity.brokers.cluster import Cluster
 from integrity.clients import driver
 from integrity.errors import SuiteError
 from integrity.reports.model import RunFacts
 from integrity.runs import Run
 from integrity.scene import Scene
+
+#: What a feature needs, by its tag: brokers that replicate to each other, or, without the tag, one broker.
+CLUSTER = "cluster"
+ONE_BROKER = "one broker"
+
+
+def _need(feature) -> str:
+    return CLUSTER if CLUSTER in feature.tags else ONE_BROKER
 
 
 def stop_at_once(error: SuiteError) -> NoReturn:
@@ -51,7 +60,9 @@ class Session:
         self.scene: Scene | None = None
         self._broker_error: Exception | None = None
         self._spare: Broker | None = None
-        self._features_left = 0
+        #: What each feature that is still to run needs, in their order; and what the one in hand needs.
+        self._ahead: list[str] = []
+        self._needed = ONE_BROKER
         self._scenes = 0
 
     @classmethod
@@ -84,32 +95,50 @@ class Session:
         random.seed(facts.seed)
         session = cls(settings, run, brokers, reports)
         atexit.register(session.end)
-        session._features_left = sum(feature.should_run(context.config) for feature in context._runner.features)
+        session._ahead = [_need(feature) for feature in context._runner.features if feature.should_run(context.config)]
         session._launch_spare()
         return session
 
     # -- features -----------------------------------------------------------------------------------
     def open_feature(self, feature) -> None:
-        """A fresh broker. One that cannot start is remembered: raised here, it would turn into silent skips."""
-        self._features_left -= 1
+        """A fresh broker, or a cluster of them for a feature with that tag.
+
+        One that cannot start is remembered: raised here, it would turn into silent skips.
+        """
+        self._needed = _need(feature)
+        if self._ahead:
+            self._ahead.pop(0)
         self._fresh_broker()
 
     def _fresh_broker(self) -> None:
         self._broker_error = None
-        spare, self._spare = self._spare, None
+        spare = self._take_spare()
         try:
-            self.broker = spare or self.brokers.create()
+            self.broker = spare or self._create(self._needed)
             if spare is None:
                 self.broker.launch()
             self.broker.await_ready()
         except Exception as error:  # noqa: BLE001 - raised by open_scene, for each scenario it concerns
             self._broker_error = error
-        if self._features_left > 0 and self._spare is None:
+        if self._ahead and self._spare is None:
             self._launch_spare()
+
+    def _create(self, need: str) -> Broker:
+        return self.brokers.create_cluster() if need == CLUSTER else self.brokers.create()
+
+    def _take_spare(self) -> Broker | None:
+        """The broker that was launched ahead, if it is what is needed now."""
+        spare = self._spare
+        if spare is None or isinstance(spare, Cluster) != (self._needed == CLUSTER):
+            return None
+        self._spare = None
+        return spare
 
     def _launch_spare(self) -> None:
         """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
-        spare = self.brokers.create()
+        if not self._ahead:
+            return
+        spare = self._create(self._ahead[0])
         try:
             spare.launch()
             self._spare = spare
@@ -160,4 +189,3 @@ class Session:
             self.brokers.discard_all()
         finally:
             self.run.end()
-

@@ -8,7 +8,7 @@ broker counts as ready, stopped or dead is decided here, once for all of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,10 +34,12 @@ class BrokerConfig:
 
     node: the KRaft node id, 1 and up. settings: server properties over the suite's own defaults
     (``{"log.flush.interval.messages": "1"}``). label: the name used in sentences, logs and events.
+    brokers: how many there are in its cluster.
     """
 
     node: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+    brokers: int = 1
 
     @property
     def label(self) -> str:
@@ -66,7 +68,10 @@ class Broker(ABC):
         self.config = config
         self.label = config.label
         self.listener: Listener = _ignore
+        #: Whether it is suspended: it lives, and whoever asks it something waits in vain.
+        self.is_frozen = False
         self._expected_alive = False
+        self._adopted: dict[str, str] = {}
 
     # -- what subclasses say ------------------------------------------------------------------------
     @property
@@ -126,6 +131,15 @@ class Broker(ABC):
         """Remove the process or container and its data. Called once, whatever state it is in."""
 
     # -- what every broker does ---------------------------------------------------------------------
+    @property
+    def nodes(self) -> Sequence[Broker]:
+        """The single brokers of which it consists: itself, and for a cluster each of its members."""
+        return [self]
+
+    def adopt(self, settings: Mapping[str, str]) -> None:
+        """Server properties over all others, for the next start of its process (embedded) or the first (docker)."""
+        self._adopted |= settings
+
     def start(self) -> None:
         """Start it and wait until a fresh client gets metadata that names it.
 
@@ -147,6 +161,7 @@ class Broker(ABC):
     def launch(self) -> None:
         """Start its process and return at once; ``start`` is what one usually wants."""
         self._expected_alive = True
+        self.is_frozen = False
         self._launch()
         self.listener(self.label, "started", "")
 
@@ -167,11 +182,13 @@ class Broker(ABC):
     def freeze(self) -> None:
         """Suspend it: connections stay open, nothing answers."""
         self._freeze()
+        self.is_frozen = True
         self.listener(self.label, "frozen", "")
 
     def thaw(self) -> None:
         """Let it run on after a freeze."""
         self._thaw()
+        self.is_frozen = False
         self.listener(self.label, "thawed", "")
 
     def discard(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
+from integrity.brokers.cluster import SIZE, Cluster
 from integrity.errors import Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
@@ -98,6 +99,23 @@ class Brokers:
         broker = self._make(config)
         self._made.append(broker)
         return broker
+
+    def create_cluster(self, settings: Mapping[str, str] | None = None, size: int = SIZE) -> Cluster:
+        """Brokers of this run that replicate to each other, not started yet. settings: as for ``create``, for each."""
+        nodes: list[Broker] = []
+        try:
+            for node in range(1, size + 1):
+                nodes.append(self._make(BrokerConfig(node=node, settings=dict(settings or {}), brokers=size)))
+            voters = ",".join(f"{node.config.node}@{node.controller_address}" for node in nodes)
+            for node in nodes:
+                node.adopt({"controller.quorum.voters": voters})
+        except BaseException:
+            for node in nodes:
+                node.discard()
+            raise
+        cluster = Cluster(nodes)
+        self._made.append(cluster)
+        return cluster
 
     def _make(self, config: BrokerConfig) -> Broker:
         if self._choice.kind == "docker":

@@ -47,6 +47,11 @@ class EmbeddedBroker(Broker):
 
     # -- what it is ---------------------------------------------------------------------------------
     @property
+    def controller_address(self) -> str:
+        """``host:port`` at which the other controllers of its cluster reach it."""
+        return f"127.0.0.1:{self._controller_port}"
+
+    @property
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self._port}"
 
@@ -140,4 +145,4 @@ class EmbeddedBroker(Broker):
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
             "log.dirs": str(self.data_directory),
         }
-        return own | kraft.defaults() | dict(self.config.settings)
+        return own | kraft.defaults(self.config.brokers) | dict(self.config.settings) | self._adopted

@@ -22,6 +22,17 @@ LIFE_CYCLE = {
     "auto.create.topics.enable": "false",
 }
 
+#: More of the same for brokers that depend on each other: a silent replica leaves the in-sync set soon, a new leader
+#: is followed at once, and nobody waits half a minute for the answer of a controller that is gone.
+CLUSTER_LIFE_CYCLE = {
+    "replica.lag.time.max.ms": "1500",
+    "replica.fetch.backoff.ms": "100",
+    "replica.socket.timeout.ms": "1500",
+    "controller.socket.timeout.ms": "1500",
+    "controller.quorum.election.backoff.max.ms": "300",
+    "controller.quorum.request.timeout.ms": "1000",
+}
+
 
 def internal_topics(brokers: int) -> dict[str, str]:
     """Replication of the internal topics for a cluster of ``brokers`` (1 or 3)."""
@@ -36,7 +47,7 @@ def internal_topics(brokers: int) -> dict[str, str]:
 
 def defaults(brokers: int = 1) -> dict[str, str]:
     """All of the suite's own settings for one broker of a cluster of ``brokers``."""
-    return LIFE_CYCLE | internal_topics(brokers)
+    return LIFE_CYCLE | internal_topics(brokers) | (CLUSTER_LIFE_CYCLE if brokers > 1 else {})
 
 
 def properties(settings: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ client remembers from before a restart.
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka.protocol.parser import KafkaProtocol
@@ -32,20 +33,26 @@ def refuses(address: str) -> bool:
     return False
 
 
-def metadata(address: str, topics: list[str] | None = None) -> MetadataResponse:
-    """The broker's own view of the cluster: brokers, controller and, if named, topics.
+def metadata(address: str, topics: list[str] | None = None, *, every_topic: bool = False) -> MetadataResponse:
+    """The broker's own view of the cluster: brokers and, if named or ``every_topic``, topics.
 
     Raises OSError when the broker cannot be reached or does not answer within PROBE_SECONDS.
     """
     version = 8  # served by every broker from 2.3 to 4.3
-    request = MetadataRequest[version](
-        topics=[MetadataRequest.MetadataRequestTopic(name=name) for name in topics or ()],
-        allow_auto_topic_creation=False,
-    )
+    named = [MetadataRequest.MetadataRequestTopic(name=name) for name in topics or ()]
+    request = MetadataRequest[version](topics=None if every_topic else named, allow_auto_topic_creation=False)
+    return ask(address, request)
+
+
+def ask(address: str, request: Any, seconds: float = PROBE_SECONDS) -> Any:
+    """The broker's answer to one request of kafka-python's protocol classes, given with its version.
+
+    Raises OSError when the broker cannot be reached or does not answer within ``seconds``.
+    """
     protocol = KafkaProtocol(client_id="kafka-integrity-probe")
     protocol.send_request(request)
-    with socket.create_connection(split_address(address), timeout=PROBE_SECONDS) as connection:
-        connection.settimeout(PROBE_SECONDS)
+    with socket.create_connection(split_address(address), timeout=seconds) as connection:
+        connection.settimeout(seconds)
         connection.sendall(protocol.send_bytes())
         while True:
             data = connection.recv(65536)

@@ -57,9 +57,7 @@ class Worker:
     def stop(self) -> None:
         """Ask it to end, and wait until it has."""
         self.stopping.set()
-        wait_until(
-            lambda: not self._thread.is_alive(), what=f"{self._thread.name} to end", seconds=2 * PUBLISH_SECONDS
-        )
+        wait_until(lambda: not self._thread.is_alive(), what=f"{self._thread.name} to end", seconds=2 * PUBLISH_SECONDS)
         self.check()
 
 
@@ -86,11 +84,11 @@ class Load:
             self._begin(f"publisher {publisher.id}", publisher, self._send)
         self.wait_for_progress()
 
-    def read(self, readers: int = 1) -> None:
-        """Let so many readers follow all topics from their beginning."""
+    def read(self, readers: int = 1, **options: object) -> None:
+        """Let so many readers follow all topics from their beginning; ``options`` are fields of ReaderOptions."""
         places = self._partitions()
         for _ in range(readers):
-            reader = self._scene.driver.reader(self._scene.connection, self._scene.recorder)
+            reader = self._scene.driver.reader(self._scene.connection, self._scene.recorder, **options)
             reader.assign(dict.fromkeys(places, 0))
             self._seen.append(0)
             index = len(self._seen) - 1

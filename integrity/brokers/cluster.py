@@ -1,0 +1,264 @@
+"""Brokers that replicate to each other, taken together: one thing to start, to ask and to take down.
+
+A Cluster is a Broker to whatever only wants to connect, wait or clean up; a fault picks one of its ``nodes``, by the
+role that node has at that moment. Roles are asked of every node that answers, and the newest account counts: a broker
+that was cut off still believes in its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from integrity.brokers import administration, probe
+from integrity.brokers.base import READY_SECONDS, Broker, BrokerConfig, BrokerFailed, Listener
+from integrity.clients.types import Partition
+from integrity.errors import NotPossible
+from integrity.waiting import WaitTimeout, wait_until
+
+#: Combined nodes of a cluster, each of them a broker and a controller.
+SIZE = 3
+
+#: Seconds, before timeout_factor: for a role to be taken by somebody, for every replica to be in sync again, and for
+#: a cluster to show that it can serve another scenario (a new one takes about as long).
+ROLE_SECONDS = 30.0
+SYNC_SECONDS = 30.0
+USABLE_SECONDS = 3.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class State:
+    """One partition as the cluster sees it: node ids; leader is -1 where there is none."""
+
+    leader: int
+    epoch: int
+    replicas: tuple[int, ...]
+    in_sync: frozenset[int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether somebody leads it and every replica is in sync."""
+        return self.leader >= 0 and self.in_sync == set(self.replicas)
+
+    def outdates(self, other: State) -> bool:
+        """Whether this account is to be believed; within one leadership that of the smaller in-sync set."""
+        return (self.epoch, -len(self.in_sync)) > (other.epoch, -len(other.in_sync))
+
+
+class Cluster(Broker):
+    """Brokers of one cluster. Its ``listener`` hears what happens to each; the subject is that broker's label."""
+
+    def __init__(self, nodes: Sequence[Broker]) -> None:
+        self._nodes = tuple(nodes)
+        self.kind = nodes[0].kind
+        super().__init__(BrokerConfig(node=0, settings=nodes[0].config.settings, brokers=len(nodes)))
+        self.label = "the cluster"
+
+    # -- what it is ---------------------------------------------------------------------------------
+    @property
+    def nodes(self) -> Sequence[Broker]:
+        return self._nodes
+
+    def node(self, number: int) -> Broker:
+        """The broker with this node id."""
+        return next(node for node in self._nodes if node.config.node == number)
+
+    @property
+    def listener(self) -> Listener:
+        return self._nodes[0].listener
+
+    @listener.setter
+    def listener(self, listener: Listener) -> None:
+        for node in self._nodes:
+            node.listener = listener
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(node.bootstrap_servers for node in self._nodes)
+
+    @property
+    def version(self) -> str:
+        return self._nodes[0].version
+
+    @property
+    def started_at(self) -> float | None:
+        """When the last of them was started; None unless all run."""
+        times = [node.started_at for node in self._nodes]
+        return None if None in times else max(times)
+
+    @property
+    def data_directory(self) -> None:
+        """None: each node has its own."""
+        return None
+
+    def is_alive(self) -> bool:
+        return all(node.is_alive() for node in self._nodes)
+
+    def log(self, mark: int = 0) -> str:
+        """The logs of all nodes, one after the other; of use for an error's text only. See the nodes' own."""
+        return "\n".join(f"{node.label}:\n{node.log_tail()}" for node in self._nodes)[mark:]
+
+    def check_alive(self) -> None:
+        for node in self._nodes:
+            node.check_alive()
+
+    # -- all of them at once ------------------------------------------------------------------------
+    def launch(self) -> None:
+        self.each(Broker.launch)
+
+    def await_ready(self) -> None:
+        """Wait until every node answers, and every partition there is has all its replicas in sync."""
+        self.each(Broker.await_ready)
+        self.wait_until_whole(READY_SECONDS)
+
+    def stop(self) -> None:
+        """Stop all in order. The last ones find no controller to tell; only SIGKILL is sure to be quick."""
+        self.each(Broker.stop)
+
+    def kill(self) -> None:
+        self.each(Broker.kill)
+
+    def freeze(self) -> None:
+        self.each(Broker.freeze)
+
+    def thaw(self) -> None:
+        self.each(Broker.thaw)
+
+    def discard(self) -> None:
+        self.each(Broker.discard)
+
+    def refuses_connections(self) -> bool:
+        return all(node.refuses_connections() for node in self._nodes)
+
+    def is_usable(self) -> bool:
+        """True when it is, or soon becomes, whole: all nodes there, every partition led, every replica in sync."""
+        if not self.is_alive():
+            return False
+        try:
+            self.wait_until_whole(USABLE_SECONDS)
+        except (WaitTimeout, BrokerFailed):
+            return False
+        return True
+
+    def each(self, work: Callable[[Broker], T], nodes: Iterable[Broker] | None = None) -> list[T]:
+        """Do this to each node (or to these) at the same time; raises the first error, when all are through."""
+        chosen = list(self._nodes if nodes is None else nodes)
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            futures = [pool.submit(work, node) for node in chosen]
+        return [future.result() for future in futures]
+
+    # -- what it says of itself ---------------------------------------------------------------------
+    def states(self, topics: Iterable[str] | None = None) -> dict[Partition, State]:
+        """Every partition of these topics, or of all. Of several accounts the newest. Empty when nobody answers."""
+        named = None if topics is None else set(topics)
+        found: dict[Partition, State] = {}
+        for answer in self._ask_all(lambda node: probe.metadata(node.bootstrap_servers, every_topic=True)):
+            for topic in answer.topics:
+                if named is not None and topic.name not in named:
+                    continue
+                for each in topic.partitions:
+                    state = State(
+                        each.leader_id, each.leader_epoch, tuple(each.replica_nodes), frozenset(each.isr_nodes)
+                    )
+                    place = (topic.name, each.partition_index)
+                    if place not in found or state.outdates(found[place]):
+                        found[place] = state
+        return found
+
+    def registered(self) -> set[int]:
+        """The nodes that every node that answers counts among the cluster's brokers."""
+        views = self._ask_all(lambda node: probe.metadata(node.bootstrap_servers))
+        return set.intersection(*({b.node_id for b in view.brokers} for view in views)) if views else set()
+
+    def leader(self, topic: str, partition: int = 0) -> Broker:
+        """The broker that leads the partition, waited for. Raises WaitTimeout when nobody comes to lead it."""
+
+        def leads() -> int:
+            state = self.states([topic]).get((topic, partition))
+            return state.leader if state is not None and state.leader > 0 else 0
+
+        what = f"{topic}-{partition} to have a leader"
+        return self.node(wait_until(leads, what=what, seconds=ROLE_SECONDS))
+
+    def controller(self) -> Broker:
+        """The active controller, waited for. Raises WaitTimeout when the controllers agree on nobody."""
+
+        def leads() -> int:
+            accounts = self._ask_all(lambda node: administration.quorum_leader(node.bootstrap_servers))
+            node, _ = max(accounts, key=lambda account: account[1], default=(0, 0))
+            return max(node, 0)
+
+        return self.node(wait_until(leads, what="the cluster to have a controller", seconds=ROLE_SECONDS))
+
+    def wait_until_whole(self, seconds: float = SYNC_SECONDS) -> None:
+        """Wait until all nodes are registered, every partition is led, and every replica is in sync.
+
+        Raises WaitTimeout, which names what is missing, or BrokerFailed when a node has died on its own.
+        """
+        wait_until(
+            lambda: not self._missing(),
+            what="every replica to be in sync",
+            seconds=seconds,
+            check=self.check_alive,
+            detail=self._missing,
+            poll_seconds=0.05,
+        )
+
+    def _missing(self) -> str:
+        """What keeps the cluster from being whole, in words; empty when it is."""
+        absent = {node.config.node for node in self._nodes} - self.registered()
+        if absent:
+            return f"brokers {sorted(absent)} are not registered"
+        torn = {place: state for place, state in self.states().items() if not state.is_whole}
+        return ", ".join(
+            f"{topic}-{number} led by {state.leader}, in sync {sorted(state.in_sync)} of {list(state.replicas)}"
+            for (topic, number), state in sorted(torn.items())
+        )
+
+    def any_address(self) -> str:
+        """The address of a node that should answer."""
+        return next(node.bootstrap_servers for node in self._nodes if node.is_alive() and not node.is_frozen)
+
+    def _ask_all(self, question: Callable[[Broker], T]) -> list[T]:
+        """The answers of the nodes that give one; a node that is down, or has no answer yet, gives none."""
+
+        def ask(node: Broker) -> T | None:
+            try:
+                return question(node)
+            except (OSError, administration.Refused):
+                return None
+
+        asked = [node for node in self._nodes if node.is_alive() and not node.is_frozen]
+        return [answer for answer in self.each(ask, asked) if answer is not None] if asked else []
+
+    # -- what is done to its nodes, not to itself -----------------------------------------------------
+    def _launch(self) -> None:
+        self.launch()
+
+    def _terminate(self) -> None:
+        self.each(Broker._terminate)
+
+    def _kill(self) -> None:
+        self.each(Broker._kill)
+
+    def _freeze(self) -> None:
+        self.freeze()
+
+    def _thaw(self) -> None:
+        self.thaw()
+
+    def _discard(self) -> None:
+        self.discard()
+
+
+def as_cluster(broker: Broker) -> Cluster:
+    """``broker``, which must be a cluster of this suite's. Raises NotPossible for a single or somebody else's one."""
+    if not isinstance(broker, Cluster):
+        raise NotPossible(
+            f"this needs three brokers that can be taken down one by one; there is one {broker.kind} broker"
+        )
+    return broker

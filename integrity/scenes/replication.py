@@ -1,0 +1,134 @@
+"""Topics on three brokers, the roles those have, and what happens to the holder of a role while clients work.
+
+A role is looked up at the moment of the fault. Each fault waits until somebody else has taken the role over and the
+work goes on without its holder, before the holder comes back; and in the end until every replica is in sync again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from integrity.brokers import administration
+from integrity.brokers.base import Broker
+from integrity.brokers.cluster import ROLE_SECONDS, Cluster, as_cluster
+from integrity.faults import process
+from integrity.scene import Scene
+from integrity.scenes.load import Load
+from integrity.waiting import wait_until
+
+#: A frozen broker is kept so for at least this many of its sessions: long enough to be given up by its controller.
+SESSIONS = 1.5
+
+
+class Replication:
+    """The scene's topics and the brokers behind them. A part of the scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    @property
+    def cluster(self) -> Cluster:
+        """The scene's brokers. Raises NotPossible when there is only one."""
+        return as_cluster(self._scene.broker)
+
+    # -- topics ---------------------------------------------------------------------------------------
+    def create_topic(self, partitions: int, in_sync: int, *, led_by_controller: bool = False, **configs: str) -> str:
+        """Make a topic with a replica on every broker, ``in_sync`` of which must be in sync to publish; its name.
+
+        The first partition is led by a broker that is not the controller, unless it is to be; the others in turn.
+        """
+        controller = self.cluster.controller().config.node
+        others = [node.config.node for node in self.cluster.nodes if node.config.node != controller]
+        order = [controller, *others] if led_by_controller else [*others, controller]
+        placement = [order[first:] + order[:first] for first in (number % len(order) for number in range(partitions))]
+        topic = f"topic-{len(self._scene.topics) + 1}-{uuid.uuid4().hex[:8]}"
+        configs = {"min.insync.replicas": str(in_sync)} | configs
+        administration.create_topic(self.cluster.any_address(), topic, placement, configs)
+        self.cluster.wait_until_whole()
+        self._scene.topics.append(topic)
+        return topic
+
+    # -- roles ----------------------------------------------------------------------------------------
+    def leader(self) -> Broker:
+        """Who leads the first partition of the scene's first topic."""
+        return self.cluster.leader(self._scene.topics[0])
+
+    def followers(self) -> list[Broker]:
+        """The other brokers with a replica of it, the controller last."""
+        leader, controller = self.leader(), self.cluster.controller()
+        followers = [node for node in self.cluster.nodes if node is not leader]
+        return sorted(followers, key=lambda node: node is controller)
+
+    def holder(self, role: str) -> Broker:
+        """Who has the role now, a key of ROLES; noted in the history."""
+        node = ROLES[role](self)
+        self._scene.note(node.label, f"is the {role}")
+        return node
+
+    def led_by(self, node: Broker) -> list[str]:
+        """The partitions of the scene's topics that the broker leads or nobody does."""
+        number = node.config.node
+        states = self.cluster.states(self._scene.topics).items()
+        return [f"{topic}-{p}" for (topic, p), state in states if state.leader in (number, -1)]
+
+    # -- faults ---------------------------------------------------------------------------------------
+    def restart(self, role: str, how: str, times: int = 1) -> None:
+        """Take the holder of the role down, see the work go on without it, start it; so many times."""
+        for _ in range(times):
+            node = self.holder(role)
+            done = process.restart(node, how, while_down=lambda node=node: self.goes_on_without(node))
+            self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
+            self.recovered()
+
+    def freeze(self, role: str) -> None:
+        """Freeze the holder of the role until the work goes on without it, and thaw it."""
+        node = self.holder(role)
+        at_least = SESSIONS * process.session_seconds(node)
+        frozen = process.freeze_and_thaw(node, until=lambda: self.goes_on_without(node), at_least=at_least)
+        self._scene.facts.numbers[f"{role} frozen for (s)"] = round(frozen, 2)
+        self.recovered()
+
+    def storm(self, role: str, times: int) -> None:
+        """Kill whoever has the role as soon as somebody has it, so many times, each time starting the killed one."""
+        for _ in range(times):
+            node = self.holder(role)
+            process.restart(node, "killed", while_down=lambda node=node: self.others_lead(node))
+        self.recovered()
+
+    def goes_on_without(self, node: Broker) -> None:
+        """Wait until the others have taken over the broker's roles and every client at work gets on.
+
+        Raises WaitTimeout, which says who stalls, when that does not happen within the bound.
+        """
+        self.others_lead(node)
+        self._scene.note("the cluster", "has taken over", f"without {node.label}")
+        self._scene.part(Load).wait_for_progress()
+
+    def others_lead(self, node: Broker) -> None:
+        """Wait until every partition of the scene and the controllers are led by others than this broker."""
+        wait_until(
+            lambda: not self.led_by(node) and self.cluster.controller() is not node,
+            what=f"the others to take over from {node.label}",
+            seconds=ROLE_SECONDS,
+            detail=lambda: f"it is still the leader of {self.led_by(node)}",
+        )
+
+    def recovered(self) -> None:
+        """Wait until every broker is back, every replica in sync, and every client at work gets on."""
+        self.cluster.wait_until_whole()
+        self._scene.note("the cluster", "whole", "every replica in sync")
+        load = self._scene.part(Load)
+        if load.is_under_way:
+            load.wait_for_progress()
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+#: The roles of brokers, in the features' words; they are those of the first partition of the scene's first topic.
+ROLES: dict[str, Callable[[Replication], Broker]] = {
+    "leader": Replication.leader,
+    "follower": lambda replication: replication.followers()[0],
+    "controller": lambda replication: replication.cluster.controller(),
+}

@@ -1,0 +1,50 @@
+"""Several brokers, and what is done to the one that has a role."""
+
+from behave import given, register_type, when
+
+from integrity.faults.process import WAYS_DOWN
+from integrity.scenes.load import Load
+from integrity.scenes.replication import ROLES, Replication
+from integrity.vocabulary import count, one_of, skippable
+
+register_type(Count=count, Role=one_of(*ROLES), Down=one_of(*WAYS_DOWN))
+
+#: Seconds after which an impatient client asks somebody else.
+IMPATIENT = 0.5
+
+
+@given("three running brokers")
+@skippable
+def three_running_brokers(context):
+    context.scene.part(Replication).cluster.check_alive()
+
+
+@given("a topic with {partitions:Count} partitions and 3 replicas, {in_sync:Count} of which must be in sync")
+@given("a topic with {partitions:Count} partition and 3 replicas, {in_sync:Count} of which must be in sync")
+def a_replicated_topic(context, partitions, in_sync):
+    context.scene.part(Replication).create_topic(partitions, in_sync)
+
+
+@given("a topic with 1 partition and 3 replicas, {in_sync:Count} of which must be in sync, led by the controller")
+def a_topic_led_by_the_controller(context, in_sync):
+    context.scene.part(Replication).create_topic(1, in_sync, led_by_controller=True)
+
+
+@given("an impatient reader follows them")
+def an_impatient_reader_follows(context):
+    context.scene.part(Load).read(request_timeout=IMPATIENT)
+
+
+@when("the {role:Role} is {how:Down} and started again in the middle of it")
+def the_holder_of_a_role_is_restarted(context, role, how):
+    context.scene.part(Replication).restart(role, how)
+
+
+@when("the {role:Role} is frozen until the others have given it up, and thawed")
+def the_holder_of_a_role_is_frozen(context, role):
+    context.scene.part(Replication).freeze(role)
+
+
+@when("whoever is the {role:Role} is killed and started again, {times:Count} times in a row")
+def a_storm_over_a_role(context, role, times):
+    context.scene.part(Replication).storm(role, times)
