@@ -35,10 +35,10 @@ def each_hour_begins_where_it_did(context):
 
 
 # -- groups ---------------------------------------------------------------------------------------------
-@given("the group is at work")
-def the_group_is_at_work(context):
+@given("a consumer group with {members:Count} members at work, whose sessions last longer than a restart")
+def a_patient_group_is_at_work(context, members):
+    context.scene.part(Groups).begin(members, session=keepsakes.LONG_SESSION_SECONDS)
     group = context.scene.part(Groups).one
-    group.wait_until_shared()
     group.wait_for_more(1)
     context.scene.part(Keepsakes).keep("members", keepsakes.members(context.scene, group.name))
 

@@ -24,8 +24,7 @@ Feature: Consumer groups keep their place and their members
       Given a running broker
       And a topic with 4 partitions
       And a publisher is at work
-      And a consumer group with 2 members that commit what they have processed
-      And the group is at work
+      And a consumer group with 2 members at work, whose sessions last longer than a restart
       When the broker is killed and started again in the middle of it
       Then the group has the same members with the same partitions
       And the group gets to the end

@@ -22,6 +22,9 @@ FIRST_AT = 1_700_000_000_000
 MINUTE = 60_000
 MINUTES = 24 * 60
 
+#: The session of members that are to stay members while their broker is restarted, even on a slow machine.
+LONG_SESSION_SECONDS = 45.0
+
 
 class Keepsakes:
     """What a scenario looked up before a fault, by name: a part of the scene."""
