@@ -1,9 +1,11 @@
 """Several brokers, and what is done to the one that has a role."""
 
-from behave import given, register_type, when
+from behave import given, register_type, then, when
 
 from integrity.faults.process import WAYS_DOWN
 from integrity.scenes.load import Load
+from integrity.scenes.outages import Outages
+from integrity.scenes.replicas import require_alike
 from integrity.scenes.replication import ROLES, Replication
 from integrity.vocabulary import count, one_of, skippable
 
@@ -48,3 +50,31 @@ def the_holder_of_a_role_is_frozen(context, role):
 @when("whoever is the {role:Role} is killed and started again, {times:Count} times in a row")
 def a_storm_over_a_role(context, role, times):
     context.scene.part(Replication).storm(role, times)
+
+
+# -- several of them --------------------------------------------------------------------------------------
+@when("every broker is {how:Down} and started again, one after the other")
+def a_rolling_restart(context, how):
+    context.scene.part(Outages).roll(how)
+
+
+@when("every broker is {how:Down} at the same time, and all are started again")
+def every_broker_goes_down(context, how):
+    context.scene.part(Outages).take_all_down(how)
+
+
+@when("the power fails at the {role:Role}")
+@skippable
+def the_power_fails_at(context, role):
+    context.scene.part(Outages).lose_power([role])
+
+
+@when("the power fails at the {role:Role} and the {other:Role} at the same time")
+@skippable
+def the_power_fails_at_two(context, role, other):
+    context.scene.part(Outages).lose_power([role, other])
+
+
+@then("all replicas hold the same messages")
+def all_replicas_are_alike(context):
+    require_alike(context.scene)

@@ -55,6 +55,18 @@ def lent(container, folder: str, delete: Callable[[list[str]], None]) -> Iterato
                 container.put_archive(folder, packed)
 
 
+@contextmanager
+def copied(container, folder: str) -> Iterator[Path]:
+    """Yield a copy of ``folder`` of the container, running or not; nothing goes back.
+
+    Raises docker.errors.APIError when the engine fails.
+    """
+    with tempfile.TemporaryDirectory(prefix=LENT_PREFIX) as place:
+        root = Path(place) / "data"
+        _fetch(container, folder, root)
+        yield root
+
+
 def content(container, path: str) -> bytes:
     """The content of one file of a container, running or not. Raises docker.errors.NotFound when there is none."""
     chunks, _ = container.get_archive(path)

@@ -137,6 +137,12 @@ class DockerBroker(Broker):
         with container_files.lent(self._container, DATA, self._delete_files) as folder:
             yield folder
 
+    @contextmanager
+    def look(self) -> Iterator[Path]:
+        """A copy of the data directory to read in, whether the broker runs or not."""
+        with container_files.copied(self._container, DATA) as folder:
+            yield folder
+
     def peek(self, name: str) -> bytes:
         """The content of a file directly in the data directory, whether the broker runs or not."""
         return container_files.content(self._container, f"{DATA}/{name}")

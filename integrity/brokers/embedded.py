@@ -87,6 +87,11 @@ class EmbeddedBroker(Broker):
         """The data directory, for a fault that changes files while the broker is down."""
         yield self.data_directory
 
+    @contextmanager
+    def look(self) -> Iterator[Path]:
+        """The data directory to read in, whether the broker runs or not; what is being written may be missed."""
+        yield self.data_directory
+
     def peek(self, name: str) -> bytes:
         """The content of a file directly in the data directory, whether the broker runs or not."""
         return (self.data_directory / name).read_bytes()

@@ -1,0 +1,67 @@
+"""What happens to several of the three brokers, at once or one after the other, while clients work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from integrity.brokers.base import Broker
+from integrity.faults import process
+from integrity.faults.disk import own_files, power
+from integrity.scene import Scene
+from integrity.scenes.replication import Replication
+
+
+class Outages:
+    """What happens to the scene's brokers. A part of the scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._replication = scene.part(Replication)
+
+    def roll(self, how: str) -> None:
+        """Take one broker after the other down and start it, the leader last; the work goes on all the time."""
+        replication = self._replication
+        for node in [*replication.followers(), replication.leader()]:
+            process.restart(node, how, while_down=lambda node=node: replication.goes_on_without(node))
+            replication.cluster.wait_until_whole()
+        replication.recovered()
+
+    def take_all_down(self, how: str) -> None:
+        """Take every broker down at the same time and start all of them when none is left."""
+        cluster = self._replication.cluster
+        self._take_down(cluster.nodes, how)
+        cluster.start()
+        self._replication.recovered()
+
+    def lose_power(self, roles: Sequence[str]) -> None:
+        """Kill the holders of these roles at the same time, take away what they had not flushed, and start them.
+
+        Raises FaultNotProven when nothing of the scene's topics was taken from one of them.
+        """
+        replication, cluster = self._replication, self._replication.cluster
+        nodes = [replication.holder(role) for role in roles]
+        self._take_down(nodes, "killed")
+        for node in nodes:
+            self.cut(node)
+        cluster.each(Broker.start, nodes)
+        replication.recovered()
+
+    def _take_down(self, nodes: Sequence[Broker], how: str) -> None:
+        """Raises RestartNotProven when one of them still accepts connections afterwards."""
+        self._replication.cluster.each(process.WAYS_DOWN[how], nodes)
+        for node in nodes:
+            if not node.refuses_connections():
+                raise process.RestartNotProven(f"{node.label} was {how}, and its address still accepts connections")
+
+    def cut(self, node: Broker) -> None:
+        """Take from a broker that is down what it had not flushed. Raises FaultNotProven when that was nothing."""
+        with own_files(node) as files:
+            cuts = [each for each in power.lose_unflushed(files) if each.partition[0] in self._scene.topics]
+        taken = sum(each.batches for each in cuts)
+        if not taken:
+            raise process.FaultNotProven(f"the power failed at {node.label}, and everything had been flushed")
+        self._scene.facts.numbers[f"batches lost by {node.label}"] = taken
+        self._scene.note(node.label, "lost power", f"{taken} batches that were not flushed are gone")
+
+    def close(self) -> None:
+        """Nothing is under way."""

@@ -1,0 +1,63 @@
+"""What each replica of the scenario's topics holds: after any fault, and healed, all must hold the same."""
+
+from __future__ import annotations
+
+import itertools
+
+from integrity.brokers.base import Broker
+from integrity.brokers.cluster import as_cluster
+from integrity.clients.base import Partition
+from integrity.history import on_disk
+from integrity.history.on_disk import Row
+from integrity.scene import Scene
+from integrity.waiting import WaitTimeout, wait_until
+
+#: Seconds, before timeout_factor, for followers to have what the leader has once nobody publishes any more.
+CATCH_UP_SECONDS = 20.0
+
+#: Seconds between two looks: each reads all segments of the topics.
+LOOK_SECONDS = 0.1
+
+
+def require_alike(scene: Scene) -> None:
+    """Wait until every replica has caught up. Raises AssertionError, with the first differences, when they diverge."""
+    cluster = as_cluster(scene.broker)
+    cluster.wait_until_whole()
+    found: list[str] = []
+
+    def alike() -> bool:
+        held = {node.label: _held(node, scene.topics) for node in cluster.nodes}
+        found[:] = _differences(held)
+        return not found
+
+    try:
+        wait_until(alike, what="all replicas to hold the same", seconds=CATCH_UP_SECONDS, poll_seconds=LOOK_SECONDS)
+    except WaitTimeout as timeout:
+        raise AssertionError(f"{timeout}: {'; '.join(found)}") from timeout
+
+
+def _held(node: Broker, topics: list[str]) -> dict[Partition, list[Row]]:
+    """The records of each partition that the broker has a replica of, in the order of its files."""
+    with node.look() as directory:
+        held: dict[Partition, list[Row]] = {}
+        for row in on_disk.records(directory, topics):
+            held.setdefault((row.topic, row.partition), []).append(row)
+    return held
+
+
+def _differences(held: dict[str, dict[Partition, list[Row]]]) -> list[str]:
+    """Of each partition the first place where two of its replicas differ, in words."""
+    found = []
+    for place in sorted(set().union(*held.values())):
+        replicas = [(label, rows[place]) for label, rows in held.items() if place in rows]
+        for (one, its), (other, others) in itertools.pairwise(replicas):
+            pair = next((pair for pair in itertools.zip_longest(its, others) if pair[0] != pair[1]), None)
+            if pair is not None:
+                found.append(f"{place[0]}-{place[1]}: {one} has {_words(pair[0])}, {other} has {_words(pair[1])}")
+    return found
+
+
+def _words(row: Row | None) -> str:
+    if row is None:
+        return "nothing more"
+    return f"message {row.sequence} of publisher {row.publisher} at offset {row.offset}"
