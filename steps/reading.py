@@ -3,6 +3,7 @@
 from behave import given, register_type, when
 
 from integrity.scenes import order, publishers
+from integrity.scenes.commit_ahead import CommitsByItself
 from integrity.scenes.groups import Groups
 from integrity.scenes.reading import NOON, Reading
 from integrity.vocabulary import count
@@ -33,6 +34,7 @@ def a_reader_starts_at_noon(context):
 
 # -- groups ---------------------------------------------------------------------------------------------
 @given("a consumer group with {members:Count} members that commit what they have processed")
+@given("a consumer group with {members:Count} member that commits what it has processed")
 def a_consumer_group(context, members):
     context.scene.part(Groups).begin(members)
 
@@ -48,6 +50,16 @@ def consumer_groups_read(context, groups, members):
 def a_group_reads_what_is_published(context, messages):
     publishers.publish(context.scene, messages, partitions=order.in_turn(context.scene))
     context.scene.part(Groups).finish()
+
+
+@when("the group comes back and reads to the end")
+def the_group_comes_back(context):
+    context.scene.part(Groups).come_back()
+
+
+@when("a member that commits automatically dies before it has processed what it took")
+def a_member_dies_before_its_work_is_done(context):
+    context.scene.part(CommitsByItself).work_and_die()
 
 
 @when("a member {changes} while messages are published and the group works on them")

@@ -7,6 +7,7 @@ from integrity.history.schema import REJECTED
 from integrity.list_matchers import has_no_duplicates_of, holds_exactly, misses_nothing_of, preserves_order_of
 from integrity.matchers import intact
 from integrity.scenes import order
+from integrity.scenes.commit_ahead import CommitsByItself
 from integrity.scenes.content import TooLarge
 from integrity.scenes.deliveries import never_delivered, repeated, repeated_though_committed
 from integrity.scenes.groups import Groups
@@ -146,6 +147,12 @@ def every_member_is_handed_a_share(context):
         assert_that(len(member.deliveries), greater_than(0), f"records handed to member {member.number}")
 
 
+@then("the group's committed offsets are those that its members committed last")
+def the_committed_offsets_are_the_last(context):
+    group = context.scene.part(Groups).one
+    assert_that(group.committed, equal_to(group.committed_last), f"what {group.name} has committed")
+
+
 @then("nothing is handed out again that the group had committed")
 def nothing_committed_is_handed_out_again(context):
     group = context.scene.part(Groups).one
@@ -160,3 +167,17 @@ def the_dead_members_work_is_handed_out_again(context):
     again = {(delivery.place, delivery.offset) for delivery in repeated(group.deliveries)}
     assert_that(len(left), greater_than(0), "what the dead member had not committed")
     assert_that(sorted(left - again), equal_to([]), "what the dead member had not committed and nobody got again")
+
+
+@then("the next member of the group is not handed what the dead one had committed and not processed")
+def the_next_member_is_not_handed_it(context):
+    group = context.scene.part(CommitsByItself)
+    handed = {(delivery.place, delivery.offset) for delivery in group.handed_to_the_next()}
+    assert_that(len(group.passed_by), greater_than(0), "messages committed and not processed")
+    assert_that(sorted(handed & group.passed_by), equal_to([]), "what the next member was handed of them")
+
+
+@then("messages are found that were committed before they were processed")
+def commit_ahead_is_found(context):
+    verdict = context.scene.verdict()
+    assert_that(list(verdict.findings), equal_to(["commit_ahead"]), f"anomalies found ({verdict.words()})")

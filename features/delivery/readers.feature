@@ -50,6 +50,18 @@ Feature: Readers get every message, each reader and each group for itself
       Then every group is handed every message
       And no group is handed a message twice
       And every member is handed a share
+      And the group's committed offsets are those that its members committed last
+      And every acknowledged message is read once, in order and unchanged
+
+    Scenario: A consumer group that comes back goes on where it had committed
+      Given a running broker
+      And a topic with 3 partitions
+      And a consumer group with 1 member that commits what it has processed
+      When 3,000 messages are published to all partitions in turn and the group reads to the end
+      And a publisher sends 3,000 messages to all partitions in turn
+      And the group comes back and reads to the end
+      Then every group is handed every message
+      And no group is handed a message twice
       And every acknowledged message is read once, in order and unchanged
 
   Rule: A group loses nothing when its members change

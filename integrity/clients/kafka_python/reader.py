@@ -49,12 +49,12 @@ class KafkaPythonReader(Reader):
     def __init__(self, connection: Connection, recorder: Recorder | None, options: ReaderOptions) -> None:
         super().__init__(connection, recorder, options)
         self._consumer = KafkaConsumer(
-            group_id=options.group,
+            group_id=connection.own(options.group) if options.group is not None else None,
             enable_auto_commit=options.auto_commit and options.group is not None,
             auto_commit_interval_ms=int(options.auto_commit_interval * 1000),
             auto_offset_reset=options.start,
             isolation_level="read_committed" if options.committed_only else "read_uncommitted",
-            session_timeout_ms=int(options.session_timeout * 1000),
+            session_timeout_ms=int(max(options.session_timeout, connection.least_session) * 1000),
             heartbeat_interval_ms=int(options.heartbeat_interval * 1000),
             max_poll_interval_ms=int(options.max_poll_interval * 1000),
             max_poll_records=options.max_poll_records,
@@ -80,11 +80,15 @@ class KafkaPythonReader(Reader):
             self.log.moved(place.topic, place.partition, schema.ASSIGNED, at if at >= 0 else None)
 
     def subscribe(self, topics: Sequence[str]) -> None:
+        # Asked for before joining: a leader that does not know the topics yet hands out nothing at first.
+        for topic in topics:
+            self._consumer.partitions_for_topic(topic)
         self._consumer.subscribe(list(topics), listener=_Moves(self.log))
 
     def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
         batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
         if not batches:
+            self._rejoin_if_stranded()
             return 0
         chunk = self.log.poll(time.time_ns())
         add_partition, add_offset = chunk.partitions.append, chunk.offsets.append
@@ -126,6 +130,21 @@ class KafkaPythonReader(Reader):
                     keep.append(Record(topic, partition, offset, key, value, tuple(headers), timestamp, kind, *known))
             count += len(records)
         return count
+
+    def _rejoin_if_stranded(self) -> None:
+        """Let a member join again that kafka-python 3.0.12 has left between two memberships, with no heartbeat.
+
+        A poll that is over before the group has rebalanced leaves its attempt to join running. When the next poll's
+        attempt succeeds, the other one still begins, and ends with nobody to wait for it.
+        """
+        if self.options.group is None:
+            return
+        coordinator = self._consumer._coordinator
+        with coordinator._lock:
+            task = coordinator._join_task
+            running = task is not None and not task.is_done
+            if coordinator.rebalance_in_progress() and not coordinator.need_rejoin() and not running:
+                coordinator.request_rejoin()
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         self._consumer.seek(TopicPartition(topic, partition), offset)
