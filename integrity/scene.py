@@ -76,11 +76,12 @@ class Scene:
     # -- parts --------------------------------------------------------------------------------------
     @property
     def connection(self) -> Connection:
-        return Connection(self.broker.bootstrap_servers)
+        return self.broker.connection
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.folder)
+        first, label = self.brokers.identities
+        return Recorder(self.folder, label=label, first_id=first)
 
     def note(self, subject: str, what: str, detail: str = "") -> None:
         """Put an event into the history and the report."""
@@ -93,10 +94,15 @@ class Scene:
             self._parts[kind] = kind(self)
         return self._parts[kind]
 
-    def use_broker(self, settings: Mapping[str, str]) -> Broker:
-        """Start a broker for this scenario alone, with these server properties, and work with it from now on."""
+    def use_broker(self, settings: Mapping[str, str], version: str | None = None) -> Broker:
+        """Start a broker for this scenario alone, with these server properties, and work with it from now on.
+
+        version: of Kafka, where it is not to be the run's. Raises NotPossible where that cannot be had.
+        """
         broker = self.brokers.create(settings)
         self._own_brokers.append(broker)
+        if version is not None:
+            broker.become(version)
         self._log_marks[broker] = 0
         broker.listener = self.note
         broker.start()
@@ -106,12 +112,12 @@ class Scene:
     # -- topics -------------------------------------------------------------------------------------
     def create_topic(self, partitions: int = 1, name: str | None = None, **configs: str) -> str:
         """Make an empty topic, under a name of its own unless one is given; returns its name."""
-        topic = name or f"topic-{len(self.topics) + 1}-{uuid.uuid4().hex[:8]}"
+        topic = self.connection.own(name or f"topic-{len(self.topics) + 1}-{uuid.uuid4().hex[:8]}")
         with self.driver.admin(self.connection) as admin:
-            if name is not None and admin.leaders(name):
+            if name is not None and admin.leaders(topic):
                 # An earlier scenario of this feature used the name, with messages that are not ours.
-                admin.delete_topic(name)
-            admin.create_topic(topic, partitions=partitions, replication=len(self.broker.nodes), configs=configs)
+                admin.delete_topic(topic)
+            admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=configs)
         if name is None:
             self.topics.append(topic)
         return topic
@@ -119,7 +125,7 @@ class Scene:
     # -- messages of a reader's own choosing -----------------------------------------------------------
     def produce(self, topic: str, values: Sequence[str]) -> None:
         """Publish these values to a topic of that name, each acknowledged before the next one is sent."""
-        self.create_topic(name=topic)
+        topic = self.create_topic(name=topic)
         progress.say("Producing messages to Kafka...")
         with self.driver.publisher(self.connection, identify=False) as publisher:
             for value in values:
@@ -131,7 +137,7 @@ class Scene:
         """Read the topic from the beginning as a new consumer group, and on until nothing more comes."""
         progress.say("Consuming messages from Kafka...")
         with self.driver.reader(self.connection, group=f"group-{uuid.uuid4().hex[:8]}") as reader:
-            reader.subscribe([topic])
+            reader.subscribe([self.connection.own(topic)])
             records = reader.read(len(self.sent), READ_SECONDS)
             records += reader.poll()  # a duplicate comes late
         self.read = [_text(record.value) for record in records]
@@ -139,7 +145,7 @@ class Scene:
     def holdings(self, topic: str) -> list[str]:
         """The values in the topic from its beginning to its end, as a new reader gets them."""
         with self.driver.reader(self.connection) as reader:
-            result = reader.read_to_end(topic, READ_SECONDS, keep=True)
+            result = reader.read_to_end(self.connection.own(topic), READ_SECONDS, keep=True)
         if not result.complete:
             raise AssertionError(f"topic {topic!r} could not be read to its end: {result}")
         return [_text(record.value) for record in result.records]
@@ -188,6 +194,8 @@ class Scene:
 
     def _look_on_disk(self) -> None:
         """Put what the brokers' files hold into the history: it tells lost on disk from lost in delivery."""
+        if not self.broker.lends_files:
+            return
         with ExitStack() as lent:
             directories = [self._directory(node, lent) for node in self.broker.nodes]
             found = (on_disk.records(directory, self.topics) for directory in directories)
@@ -206,6 +214,8 @@ class Scene:
     # -- faults -----------------------------------------------------------------------------------------
     def restart(self, how: str, while_down: Callable[[], None] | None = None) -> None:
         """Take the broker down and start it again on the same data; while_down: what else happens in between."""
+        if while_down is not None:
+            self.broker.demand("files")
         done = process.restart(self.broker, how, while_down=while_down)
         self.facts.numbers[f"{how} and back (s)"] = round(done.took, 2)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from integrity.brokers import probe
+from integrity.errors import NotPossible
+from integrity.clients.types import Connection
 from integrity.waiting import WaitTimeout, wait_until
 
 #: Bounds in seconds, before timeout_factor. Generous: a wait ends as soon as its condition holds.
@@ -44,6 +46,12 @@ class BrokerConfig:
     @property
     def label(self) -> str:
         return f"broker {self.node}"
+
+
+def require_older(version: str, own: str) -> None:
+    """Raise NotPossible unless ``version`` is an older one than ``own``; both like "3.9.1"."""
+    if [int(part) for part in version.split(".")] >= [int(part) for part in own.split(".")]:
+        raise NotPossible(f"Kafka {own} is under test, so there is no upgrade from {version}")
 
 
 #: Called with (subject, what, detail) at each change, to become a row of the history's ``events``.
@@ -130,11 +138,39 @@ class Broker(ABC):
     def _discard(self) -> None:
         """Remove the process or container and its data. Called once, whatever state it is in."""
 
+    def become(self, version: str | None) -> None:
+        """Run this version of Kafka ("3.9.1") from the next start on, on the same data; None: the run's own again.
+
+        Raises NotPossible where it cannot be had or is not older than the run's own, BrokerFailed while it runs.
+        """
+        raise NotPossible(f"the version of an {self.kind} broker is not the suite's to choose")
+
     # -- what every broker does ---------------------------------------------------------------------
     @property
     def nodes(self) -> Sequence[Broker]:
         """The single brokers of which it consists: itself, and for a cluster each of its members."""
         return [self]
+
+    @property
+    def client_properties(self) -> Mapping[str, str]:
+        """What clients need beside its address, as Kafka's own clients take it (TLS, credentials)."""
+        return {}
+
+    @property
+    def connection(self) -> Connection:
+        """How clients reach it."""
+        return Connection(self.bootstrap_servers, self.client_properties)
+
+    @property
+    def replication(self) -> int:
+        """Replicas that a topic can have on it."""
+        return len(self.nodes)
+
+    #: Whether its files can be had, running or not; see ``files`` of each kind.
+    lends_files = True
+
+    def demand(self, ability: str) -> None:
+        """Raise NotPossible where it cannot be "stopped", "killed" or "frozen", or its "files" or "log" are not to be had."""
 
     def adopt(self, settings: Mapping[str, str]) -> None:
         """Server properties over all others, for the next start of its process (embedded) or the first (docker)."""

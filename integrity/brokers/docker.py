@@ -8,6 +8,7 @@ a restart starts the same container again.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from integrity.brokers import container_files, kraft
-from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
+from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed, require_older
 from integrity.brokers.engine import (
     LABEL,
     can_pull,
@@ -29,6 +30,7 @@ from integrity.brokers.engine import (
     remove_leftovers,
     remove_volume,
 )
+from integrity.errors import NotPossible, Unavailable
 
 __all__ = ["DockerBroker", "can_pull", "engine", "environment", "has_image", "obtain_image", "remove_leftovers"]
 
@@ -79,7 +81,7 @@ class DockerBroker(Broker):
 
     def __init__(self, config: BrokerConfig, *, image: str, run: _Run, port: int) -> None:
         super().__init__(config)
-        self._image = image
+        self._image = self._own_image = image
         self._labels = {LABEL: run.id}
         self._port = port
         self._name = f"kafka-integrity-{run.id}-{config.node}-{secrets.token_hex(3)}"
@@ -148,6 +150,22 @@ class DockerBroker(Broker):
         return container_files.content(self._container, f"{DATA}/{name}")
 
     # -- what happens to it -------------------------------------------------------------------------
+    def become(self, version: str | None) -> None:
+        self.recreate(self._own_image if version is None else self._image_of(version))
+
+    def _image_of(self, version: str) -> str:
+        """The image of another version: the same name with that tag. Raises NotPossible where it cannot be had."""
+        name, _, tag = self._own_image.rpartition(":")
+        if not re.fullmatch(r"\d+\.\d+\.\d+", tag):
+            raise NotPossible(f"the image {self._own_image} has no tag that names Apache Kafka's version")
+        require_older(version, tag)
+        image = f"{name}:{version}"
+        try:
+            obtain_image(image)
+        except Unavailable as error:
+            raise NotPossible(str(error)) from error
+        return image
+
     def recreate(self, image: str | None = None) -> None:
         """Remove the container of a broker that is down; the next start makes a new one on the same data.
 
@@ -156,9 +174,10 @@ class DockerBroker(Broker):
         """
         if self.is_alive():
             raise BrokerFailed(f"{self.label} still runs: it can be recreated only while it is down")
-        self._earlier_log = self.log()
-        remove_container(self._client, self._name)
-        self._started = None
+        if self._started is not None:
+            self._earlier_log = self.log()
+            remove_container(self._client, self._name)
+            self._started = None
         self._image = image or self._image
 
     def _launch(self) -> None:

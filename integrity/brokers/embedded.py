@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 
 from integrity.brokers import jvm, kraft
-from integrity.brokers.base import Broker, BrokerConfig
-from integrity.brokers.distribution import Distribution
+from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed, require_older
+from integrity.brokers.distribution import Distribution, fetch
+from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
 
 
@@ -35,7 +36,7 @@ class EmbeddedBroker(Broker):
         extra_flags: list[str] | None = None,
     ) -> None:
         super().__init__(config)
-        self._distribution = distribution
+        self._distribution = self._own_distribution = distribution
         self._run = run
         self._extra_flags = extra_flags
         self._port = run.lease_port()
@@ -97,6 +98,19 @@ class EmbeddedBroker(Broker):
         return (self.data_directory / name).read_bytes()
 
     # -- what happens to it -------------------------------------------------------------------------
+    def become(self, version: str | None) -> None:
+        if self.is_alive():
+            raise BrokerFailed(f"{self.label} still runs: its version can be changed only while it is down")
+        if version is None:
+            self._distribution = self._own_distribution
+            return
+        require_older(version, self._own_distribution.version)
+        try:
+            self._distribution = fetch(version)
+        except Unavailable as error:
+            raise NotPossible(str(error)) from error
+        jvm.prepare_storage(self._distribution)
+
     def _launch(self) -> None:
         if not self.data_directory.exists():
             jvm.format_storage(self._distribution, self.data_directory, self.config.node)

@@ -80,16 +80,16 @@ def kill_while_recovering(broker: Broker, times: int) -> None:
     broker.kill()
     done = 0
     for _ in range(ATTEMPTS):
-        seen = len(broker.log())
+        mark = broker.log_mark()
         broker.launch()
         wait_until(
-            lambda seen=seen: RECOVERING in broker.log()[seen:],
+            lambda mark=mark: RECOVERING in broker.log(mark),
             what=f"{broker.label} to recover from the kill",
             seconds=READY_SECONDS,
             check=broker.check_alive,
         )
         broker.kill()
-        done += SERVING not in broker.log()[seen:]
+        done += SERVING not in broker.log(mark)
         if done == times:
             broker.start()
             return

@@ -1,0 +1,67 @@
+"""Another version of Kafka, or another container, under the same data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka import KafkaAdminClient
+
+from integrity.brokers.base import READY_SECONDS
+from integrity.clients.kafka_python.settings import connection_arguments
+from integrity.errors import NotPossible
+from integrity.scene import Scene
+from integrity.waiting import scaled, wait_until
+
+#: The features that stand for the formats a release writes, in the order in which they can be raised. Others are optional
+#: behaviour, or (kraft.version) belong to a kind of quorum that the suite's brokers do not have.
+RAISED = ("metadata.version", "transaction.version", "group.version")
+
+
+def upgrade(scene: Scene) -> None:
+    """Stop the broker and start the version under test on its data, at its address."""
+    before = scene.broker.version
+    scene.restart("stopped", while_down=lambda: scene.broker.become(None))
+    scene.note(scene.broker.label, "upgraded", f"from {before} to {scene.broker.version}")
+
+
+def raise_features(scene: Scene) -> None:
+    """Raise the features in RAISED to the highest level the broker supports, as an operator does after an upgrade.
+
+    Raises AssertionError when there is nothing to raise: then no upgrade happened.
+    """
+    admin = KafkaAdminClient(
+        bootstrap_timeout_ms=int(scaled(30.0) * 1000),
+        **connection_arguments(scene.connection, "kafka-integrity-upgrade", 10.0),
+    )
+    try:
+        raised = []
+        for name in RAISED:
+            highest = _level(admin.describe_features(), name, "supported")
+            if highest > _level(admin.describe_features(), name, "finalized"):
+                admin.update_features({name: highest})
+                wait_until(
+                    lambda name=name, highest=highest: (
+                        _level(admin.describe_features(), name, "finalized") == highest
+                    ),
+                    what=f"{name} to be raised to level {highest}",
+                    seconds=READY_SECONDS,
+                )
+                raised.append(f"{name} {highest}")
+    finally:
+        admin.close()
+    if not raised:
+        raise AssertionError("every feature was at its highest level already: no upgrade happened")
+    scene.note(scene.broker.label, "features raised", ", ".join(raised))
+
+
+def _level(features: dict[str, Any], name: str, kind: str) -> int:
+    """The level of a feature, 0 when it is not there: the upper end of what is supported or finalized."""
+    return features.get(name, {}).get(kind, (0, 0))[1]
+
+
+def recreate_container(scene: Scene, how: str) -> None:
+    """Take the broker down, remove its container, and start a new one on the same volume."""
+    recreate = getattr(scene.broker, "recreate", None)
+    if recreate is None:
+        raise NotPossible(f"an {scene.broker.kind} broker is in no container that could be removed")
+    scene.restart(how, while_down=recreate)
