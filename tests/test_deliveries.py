@@ -1,0 +1,65 @@
+"""What a group may be handed again, and what must reach it."""
+
+from __future__ import annotations
+
+from integrity.clients import Record
+from integrity.scenes.deliveries import Commit, Delivery, never_delivered, repeated, repeated_though_committed
+from integrity.scenes.order import overtaken, partitions_of_keys, turns
+
+PLACE = ("orders", 0)
+OTHER = ("orders", 1)
+
+
+def handed(*offsets: int, member: int = 0, at: int = 0, place=PLACE) -> list[Delivery]:
+    return [Delivery(member, place, offset, at) for offset in offsets]
+
+
+def record(offset: int, publisher: int = 0, sequence: int | None = None, key: bytes | None = None, partition: int = 0):
+    sequence = offset if sequence is None else sequence
+    return Record("orders", partition, offset, key, b"", (), 1, 0, publisher, sequence)
+
+
+def test_what_no_member_was_handed():
+    deliveries = handed(0, 2) + handed(1, place=OTHER)
+    assert never_delivered(deliveries, [record(0), record(1), record(2), record(1, partition=1)]) == [(PLACE, 1)]
+
+
+def test_the_same_offset_of_another_partition_is_another_record():
+    assert repeated(handed(0, 1) + handed(0, 1, place=OTHER)) == []
+
+
+def test_handed_again_before_a_commit_is_legal():
+    deliveries = handed(0, 1, at=1) + handed(0, 1, member=1, at=3)
+    assert repeated(deliveries) == deliveries[2:]
+    assert repeated_though_committed(deliveries, []) == []
+    assert repeated_though_committed(deliveries, [Commit(PLACE, 2, at=4)]) == []
+
+
+def test_handed_again_after_a_commit_is_not():
+    deliveries = handed(0, 1, 2, at=1) + handed(1, 2, member=1, at=3)
+    assert repeated_though_committed(deliveries, [Commit(PLACE, 2, at=2)]) == handed(1, member=1, at=3)
+
+
+def test_a_commit_of_another_partition_says_nothing():
+    deliveries = handed(0, at=1) + handed(0, member=1, at=3)
+    assert repeated_though_committed(deliveries, [Commit(OTHER, 1, at=2)]) == []
+
+
+def test_who_commits_an_earlier_offset_asks_for_what_follows_it():
+    deliveries = handed(0, 1, 2, at=1) + handed(1, 2, member=1, at=4)
+    assert repeated_though_committed(deliveries, [Commit(PLACE, 3, at=2), Commit(PLACE, 1, at=3)]) == []
+
+
+def test_overtaken_counts_each_record_behind_a_later_one_of_its_publisher():
+    assert overtaken([record(0), record(2), record(1), record(3)]) == 1
+    assert overtaken([record(5, publisher=0), record(1, publisher=1)]) == 0
+
+
+def test_turns_count_changes_of_publisher():
+    assert turns([record(n, publisher=n // 2) for n in range(4)]) == 1
+    assert turns([record(n, publisher=n % 2) for n in range(4)]) == 3
+
+
+def test_partitions_of_keys():
+    records = [record(0, key=b"a"), record(1, key=b"a", partition=1), record(2, key=b"b")]
+    assert partitions_of_keys(records) == {b"a": {PLACE, OTHER}, b"b": {PLACE}}

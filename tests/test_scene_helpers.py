@@ -1,0 +1,85 @@
+"""Content of every kind, several things at once, and how acknowledgements are measured."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from integrity.history import measures, schema
+from integrity.scenes import content
+from integrity.scenes.threads import run_together
+
+
+def test_every_kind_is_what_it_says():
+    kinds = {kind: list(content.messages(kind, "orders")) for kind in content.KINDS}
+    assert {m.value for m in kinds["empty values"]} == {b""}
+    assert {m.value for m in kinds["null values"]} == {None}
+    assert {m.key for m in kinds["null keys"]} == {None}
+    assert {m.key for m in kinds["empty keys"]} == {b""}
+    assert {(m.key, m.value) for m in kinds["neither key nor value"]} == {(None, None)}
+    assert {len(m.value) for m in kinds["values of one megabyte"]} == {1_000_000}
+    assert set(b"".join(m.value for m in kinds["binary values"])) == set(range(256))
+    assert set(b"".join(m.key for m in kinds["binary keys"])) == set(range(256))
+    assert {m.timestamp is None for m in kinds["given timestamps"]} == {False}
+    for message in kinds["repeated headers"]:
+        names = [name for name, _ in message.headers]
+        assert len(names) > len(set(names))
+
+
+def test_messages_of_one_kind_differ_so_that_a_mix_up_is_seen():
+    for kind in ("binary values", "values of one megabyte", "null keys", "binary keys", "given timestamps"):
+        messages = list(content.messages(kind, "orders"))
+        assert len({(m.key, m.value, m.timestamp) for m in messages}) == len(messages)
+
+
+def test_together_means_at_the_same_time():
+    barrier = threading.Barrier(3, timeout=10)
+    run_together([lambda: barrier.wait()] * 3)
+
+
+def test_the_first_error_is_raised_and_the_others_are_let_go():
+    barrier = threading.Barrier(2)
+
+    def fails() -> None:
+        raise ValueError("the cause")
+
+    with pytest.raises(ValueError, match="the cause"):
+        run_together([fails, lambda: barrier.wait(10)], failed=barrier.abort)
+
+
+def test_something_is_done_meanwhile():
+    looked = threading.Event()
+    run_together([lambda: looked.wait(10)], meanwhile=looked.set, every=0.01)
+    assert looked.is_set()
+
+
+def sends(tmp_path, *milliseconds: float | None) -> None:
+    """A history of one publisher whose messages were acknowledged after so long; None: never."""
+    at = datetime(2024, 2, 29)
+    rows = [
+        (0, n, "orders", 0, n, "unknown" if ms is None else "acknowledged", None, 1, at)
+        + ((None,) if ms is None else (at + timedelta(milliseconds=ms),))
+        for n, ms in enumerate(milliseconds)
+    ]
+    columns = [
+        pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema.SENDS.arrow, strict=True)
+    ]
+    (tmp_path / "sends").mkdir()
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema.SENDS.arrow), tmp_path / "sends" / "part-0.parquet")
+
+
+def test_acknowledgement_times(tmp_path):
+    sends(tmp_path, 1, 2, 3, 4, 100, None)
+    assert measures.acknowledgement_ms(tmp_path, 0.5, 1.0) == [3.0, 100.0]
+
+
+def test_nothing_acknowledged_has_no_times(tmp_path):
+    sends(tmp_path, None)
+    with pytest.raises(ValueError, match="no acknowledged send"):
+        measures.acknowledgement_ms(tmp_path, 0.5)
+    with pytest.raises(ValueError, match="no acknowledged send"):
+        measures.acknowledgement_ms(tmp_path / "nowhere", 0.5)
