@@ -3,6 +3,8 @@
 from behave import given, register_type, then, when
 
 from integrity.faults.process import WAYS_DOWN
+from integrity.scenes import in_sync as in_sync_scenes
+from integrity.scenes import unreplicated
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import require_alike
@@ -21,15 +23,29 @@ def three_running_brokers(context):
     context.scene.part(Replication).cluster.check_alive()
 
 
-@given("a topic with {partitions:Count} partitions and 3 replicas, {in_sync:Count} of which must be in sync")
-@given("a topic with {partitions:Count} partition and 3 replicas, {in_sync:Count} of which must be in sync")
-def a_replicated_topic(context, partitions, in_sync):
-    context.scene.part(Replication).create_topic(partitions, in_sync)
+@given(
+    "a topic with {partitions:Count} partitions and {replicas:Count} replicas, {in_sync:Count} of which must be in sync"
+)
+@given(
+    "a topic with {partitions:Count} partition and {replicas:Count} replicas, {in_sync:Count} of which must be in sync"
+)
+def a_replicated_topic(context, partitions, replicas, in_sync):
+    context.scene.part(Replication).create_topic(partitions, replicas, in_sync)
 
 
 @given("a topic with 1 partition and 3 replicas, {in_sync:Count} of which must be in sync, led by the controller")
 def a_topic_led_by_the_controller(context, in_sync):
-    context.scene.part(Replication).create_topic(1, in_sync, led_by_controller=True)
+    context.scene.part(Replication).create_topic(1, 3, in_sync, led_by_controller=True)
+
+
+@given("a topic with 1 partition and 2 replicas, 1 of which must be in sync, and any of which may lead")
+def a_topic_that_any_replica_may_lead(context):
+    context.scene.part(Replication).create_topic(1, 2, 1, **{"unclean.leader.election.enable": "true"})
+
+
+@given("a publisher is at work that gives up at once what is refused")
+def a_publisher_that_gives_up(context):
+    context.scene.part(Load).publish(idempotent=False, retries=0)
 
 
 @given("an impatient reader follows them")
@@ -78,3 +94,26 @@ def the_power_fails_at_two(context, role, other):
 @then("all replicas hold the same messages")
 def all_replicas_are_alike(context):
     require_alike(context.scene)
+
+
+# -- too few in sync --------------------------------------------------------------------------------------
+@when("the follower is killed, and started again after publishing was refused")
+def publishing_is_refused(context):
+    in_sync_scenes.refuse_for_a_while(context.scene)
+
+
+# -- what no replica has ----------------------------------------------------------------------------------
+@when("the leader acknowledges {messages:Count} messages before its followers have them, and is killed")
+def the_leader_dies_with_what_it_alone_has(context, messages):
+    unreplicated.lose_leader_before_copies(context.scene, messages)
+
+
+@when("the leader acknowledges {messages:Count} messages alone, is killed, and a follower without them takes over")
+def a_follower_without_them_takes_over(context, messages):
+    unreplicated.elect_who_missed(context.scene, messages)
+
+
+@when("the leader acknowledges {messages:Count} messages alone and loses its power")
+@skippable
+def the_last_replica_loses_its_tail(context, messages):
+    unreplicated.lose_power_alone(context.scene, messages)

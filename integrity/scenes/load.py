@@ -128,6 +128,11 @@ class Load:
         return sum(publisher.counts["acknowledged"] for publisher in self._publishers)
 
     @property
+    def rejected(self) -> int:
+        """Messages that were surely not appended."""
+        return sum(publisher.counts["rejected"] for publisher in self._publishers)
+
+    @property
     def open(self) -> int:
         """Messages sent and neither acknowledged nor given up."""
         return sum(publisher.counts["open"] for publisher in self._publishers)
@@ -153,7 +158,7 @@ class Load:
             what="every publisher and reader at work to get on",
             seconds=PROGRESS_SECONDS,
             check=self.check,
-            detail=lambda: f"{', '.join(stalled())} did not; errors so far: {self._errors()}",
+            detail=lambda: f"stalled: {', '.join(stalled())}; errors so far: {self._errors()}",
         )
 
     def wait_until_waiting(self) -> None:

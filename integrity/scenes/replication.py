@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from integrity.brokers import administration
 from integrity.brokers.base import Broker
-from integrity.brokers.cluster import ROLE_SECONDS, Cluster, as_cluster
+from integrity.brokers.cluster import ROLE_SECONDS, Cluster, State, as_cluster
 from integrity.faults import process
 from integrity.scene import Scene
 from integrity.scenes.load import Load
@@ -33,15 +33,18 @@ class Replication:
         return as_cluster(self._scene.broker)
 
     # -- topics ---------------------------------------------------------------------------------------
-    def create_topic(self, partitions: int, in_sync: int, *, led_by_controller: bool = False, **configs: str) -> str:
-        """Make a topic with a replica on every broker, ``in_sync`` of which must be in sync to publish; its name.
+    def create_topic(
+        self, partitions: int, replicas: int, in_sync: int, *, led_by_controller: bool = False, **configs: str
+    ) -> str:
+        """Make a topic with so many replicas, ``in_sync`` of which must be in sync to publish; returns its name.
 
         The first partition is led by a broker that is not the controller, unless it is to be; the others in turn.
         """
         controller = self.cluster.controller().config.node
         others = [node.config.node for node in self.cluster.nodes if node.config.node != controller]
         order = [controller, *others] if led_by_controller else [*others, controller]
-        placement = [order[first:] + order[:first] for first in (number % len(order) for number in range(partitions))]
+        turns = [order[first:] + order[:first] for first in range(len(order))]
+        placement = [turns[number % len(turns)][:replicas] for number in range(partitions)]
         topic = f"topic-{len(self._scene.topics) + 1}-{uuid.uuid4().hex[:8]}"
         configs = {"min.insync.replicas": str(in_sync)} | configs
         administration.create_topic(self.cluster.any_address(), topic, placement, configs)
@@ -57,8 +60,22 @@ class Replication:
     def followers(self) -> list[Broker]:
         """The other brokers with a replica of it, the controller last."""
         leader, controller = self.leader(), self.cluster.controller()
-        followers = [node for node in self.cluster.nodes if node is not leader]
-        return sorted(followers, key=lambda node: node is controller)
+        replicas = [self.cluster.node(number) for number in self.state().replicas]
+        return sorted((node for node in replicas if node is not leader), key=lambda node: node is controller)
+
+    def state(self) -> State:
+        """The first partition of the scene's first topic as the cluster sees it."""
+        place = (self._scene.topics[0], 0)
+        return self.cluster.states([place[0]])[place]
+
+    def wait_for_in_sync(self, count: int) -> None:
+        """Wait until exactly so many of its replicas are in sync."""
+        wait_until(
+            lambda: len(self.state().in_sync) == count,
+            what=f"{count} replicas to be in sync",
+            seconds=ROLE_SECONDS,
+            detail=lambda: str(self.state()),
+        )
 
     def holder(self, role: str) -> Broker:
         """Who has the role now, a key of ROLES; noted in the history."""

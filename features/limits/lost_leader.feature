@@ -1,0 +1,31 @@
+@cluster
+Feature: What only one broker has goes with that broker
+  Replicas protect what they have a copy of. Whoever settles for less than an acknowledgement from all replicas in sync, or
+  for one replica in sync, may lose acknowledged messages. These scenarios show that it happens, and that it is found.
+
+  Rule: An acknowledgement from the leader alone says nothing about copies
+    What protects: publishers that wait for all replicas in sync.
+
+    Scenario: Messages that only the leader had acknowledged are lost with the leader, and the loss is found
+      Given three running brokers
+      And a topic with 1 partition and 3 replicas, 2 of which must be in sync
+      When the leader acknowledges 1,000 messages before its followers have them, and is killed
+      Then acknowledged messages are found to be lost on disk
+
+  Rule: A follower that missed messages and is made the leader takes them from everybody
+    What protects: waiting for a replica that was in sync, as topics do unless they are told otherwise.
+
+    Scenario: Messages are lost when a follower that missed them becomes the leader, and the loss is found
+      Given three running brokers
+      And a topic with 1 partition and 2 replicas, 1 of which must be in sync, and any of which may lead
+      When the leader acknowledges 1,000 messages alone, is killed, and a follower without them takes over
+      Then acknowledged messages are found to be lost on disk
+
+  Rule: The last replica in sync has no copy of what it has not flushed
+    What protects: a topic that needs two replicas in sync, and refuses to go on with one.
+
+    Scenario: Messages are lost when the last replica in sync loses its power, and the loss is found
+      Given three running brokers
+      And a topic with 1 partition and 2 replicas, 1 of which must be in sync
+      When the leader acknowledges 1,000 messages alone and loses its power
+      Then acknowledged messages are found to be lost on disk

@@ -1,0 +1,19 @@
+@cluster
+Feature: Publishing is refused while too few replicas are in sync
+  A topic can say how many replicas must have a message before it is acknowledged. While fewer are in sync, its leader
+  refuses what is published with an acknowledgement from all of them.
+  Not promised: anything for publishers that ask for less than all.
+
+  Rule: What is refused is not there, and publishing goes on when enough are back
+    A publisher may give up a refused message or try it again; either way its outcome is told truthfully.
+    Not promised: that a refused message can be published before the missing replica is back.
+
+    Scenario: Nothing is acknowledged by too few replicas, and nothing that was refused shows up
+      Given three running brokers
+      And a topic with 1 partition and 3 replicas, 3 of which must be in sync
+      And a publisher is at work that gives up at once what is refused
+      And a publisher is at work
+      And a reader follows them
+      When the follower is killed, and started again after publishing was refused
+      Then the work goes on
+      And every acknowledged message is read once, in order and unchanged

@@ -1,0 +1,46 @@
+"""Too few replicas in sync: publishing is refused until enough are back."""
+
+from __future__ import annotations
+
+from integrity.brokers.cluster import ROLE_SECONDS
+from integrity.faults import process
+from integrity.scene import Scene
+from integrity.scenes.load import Load
+from integrity.scenes.replication import Replication
+from integrity.waiting import wait_until
+
+#: So many refusals are seen, and then so many again in which nothing may be acknowledged.
+ENOUGH_REFUSALS = 200
+
+
+def refuse_for_a_while(scene: Scene) -> None:
+    """Kill a follower, without which too few are in sync, see that publishing is refused, and start it again.
+
+    Raises AssertionError when anything is acknowledged meanwhile.
+    """
+    replication = scene.part(Replication)
+    whole = len(replication.state().replicas)
+    node = replication.holder("follower")
+
+    def refused() -> None:
+        replication.wait_for_in_sync(whole - 1)
+        _wait_for_refusals(scene)
+        before = scene.part(Load).acknowledged
+        _wait_for_refusals(scene)
+        if scene.part(Load).acknowledged != before:
+            raise AssertionError(f"{scene.part(Load).acknowledged - before} messages were acknowledged by too few")
+
+    process.restart(node, "killed", while_down=refused)
+    replication.recovered()
+
+
+def _wait_for_refusals(scene: Scene) -> None:
+    load = scene.part(Load)
+    goal = load.rejected + ENOUGH_REFUSALS
+    wait_until(
+        lambda: load.rejected >= goal,
+        what="publishing to be refused",
+        seconds=ROLE_SECONDS,
+        check=load.check,
+        detail=lambda: f"{load.rejected} refused, {load.acknowledged} acknowledged",
+    )

@@ -1,0 +1,67 @@
+"""Messages that were acknowledged and have no copy in sync that survives: what Kafka does not promise to keep."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from integrity.brokers.base import Broker
+from integrity.faults import process
+from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scenes.outages import Outages
+from integrity.scenes.publishers import acknowledged
+from integrity.scenes.replication import Replication
+
+#: Messages are sent in so many portions, each acknowledged before the next: a follower that has asked already gets
+#: the first of them, even if it sleeps.
+PORTIONS = 10
+
+
+def lose_leader_before_copies(scene: Scene, count: int) -> None:
+    """Let the leader alone acknowledge ``count`` messages (acks=1) while its followers sleep; kill it, wake them."""
+    replication = scene.part(Replication)
+    leader, followers = replication.holder("leader"), replication.followers()
+    with scene.driver.publisher(scene.connection, scene.recorder, acks="1", idempotent=False) as publisher:
+        publisher.publish(scene.topics[0], 1)
+        acknowledged(publisher, 1)
+        with ExitStack() as asleep:
+            for follower in followers:
+                follower.freeze()
+                asleep.callback(follower.thaw)
+            for _ in range(PORTIONS):
+                publisher.publish(scene.topics[0], count // PORTIONS)
+                publisher.flush(PUBLISH_SECONDS)
+            acknowledged(publisher, 1 + count // PORTIONS * PORTIONS)
+            leader.kill()
+    replication.others_lead(leader)
+    leader.start()
+    replication.recovered()
+
+
+def elect_who_missed(scene: Scene, count: int) -> None:
+    """Let the leader acknowledge messages alone, kill it, and have the follower that missed them lead."""
+    leader, follower = _alone(scene, count)
+    leader.kill()
+    follower.start()
+    scene.part(Replication).others_lead(leader)
+    leader.start()
+    scene.part(Replication).recovered()
+
+
+def lose_power_alone(scene: Scene, count: int) -> None:
+    """Let the leader acknowledge messages alone, take from it what it had not flushed, and start all again."""
+    leader, follower = _alone(scene, count)
+    leader.kill()
+    scene.part(Outages).cut(leader)
+    leader.start()
+    follower.start()
+    scene.part(Replication).recovered()
+
+
+def _alone(scene: Scene, count: int) -> tuple[Broker, Broker]:
+    """Kill the follower, wait until the leader is the only one in sync, and publish; returns both."""
+    replication = scene.part(Replication)
+    leader, (follower,) = replication.holder("leader"), replication.followers()
+    process.WAYS_DOWN["killed"](follower)
+    replication.wait_for_in_sync(1)
+    scene.publish(count)
+    return leader, follower
