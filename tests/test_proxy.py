@@ -392,6 +392,51 @@ def test_a_function_may_drop_or_cut(scene: Scene, verdict) -> None:
     assert scene.values(topic) == ["a"]
 
 
+def test_a_committed_reader_is_shown_what_was_aborted_and_what_is_open(scene: Scene) -> None:
+    topic = scene.topic()
+    options = PublisherOptions(transactional_id=f"txn-{uuid.uuid4().hex[:8]}")
+
+    def uncommitted(request, exchange: Exchange) -> None:
+        request.isolation_level = 0
+
+    with scene.client.publisher(scene.connection, options=options) as publisher:
+        for value in (b"aborted", b"open"):
+            publisher.begin()
+            publisher.send(Message(topic, value))
+            publisher.flush()
+            if value == b"aborted":
+                publisher.abort()
+        with scene.proxy.rewrite_request("Fetch", uncommitted):
+            assert scene.values(topic, committed_only=True) == ["aborted", "open"]
+        publisher.abort()
+    assert scene.values(topic, committed_only=True) == []
+
+
+def test_two_readers_are_shown_different_records_at_one_offset(scene: Scene) -> None:
+    topic = scene.topic()
+    scene.publish(topic, "a", "b", "c")
+    seen: dict[int, None] = {}
+
+    def differ(answer, exchange: Exchange) -> None:
+        seen.setdefault(exchange.connection)
+        if exchange.connection == next(iter(seen)):
+            return
+
+        def hide_and_change(records: Records) -> None:
+            for batch in records.batches:
+                batch.entries = [entry for entry in batch.entries if entry.value != b"b"]
+            for entry in records.entries:
+                entry.value *= 2
+
+        each_batch(answer, hide_and_change)
+
+    scene.proxy.rewrite_answer("Fetch", differ, topic=topic)
+    with scene.client.reader(scene.connection) as first:
+        result = first.read_to_end(topic, READ_SECONDS, keep=True)
+        assert [(record.offset, record.value) for record in result.records] == [(0, b"a"), (1, b"b"), (2, b"c")]
+        assert [(record.offset, record.value) for record in scene.records(topic)] == [(0, b"aa"), (2, b"cc")]
+
+
 # -- its own life -------------------------------------------------------------------------------------------
 def test_a_function_that_raises_is_reported_and_raised_again(run: Run, broker: EmbeddedBroker) -> None:
     events = []

@@ -14,76 +14,101 @@ frames that a rule in force may concern are put together, decoded and, if the ru
 change messages run in the caller's process, on a thread of the proxy's: closures, lists and locks of a test just work.
 
 Brokers tell clients where they are. Answers that do (Metadata, FindCoordinator, DescribeCluster, and the new leader's
-address in Produce and Fetch) have the address of every broker with a link replaced by the link's, so a proxy can be put
-before a broker that already runs, of whatever kind, for one scenario. Where brokers are to reach *each other* through
-links (partitions between brokers), make the links first and have the brokers advertise them: such addresses are
-left alone, they are right already::
+address in Produce and Fetch) have the address of every broker with a link replaced by the link's. So a proxy can be
+put before brokers that already run, of whatever kind, for one scenario; restarts on the same port change nothing::
 
-    with Proxy(run) as proxy:
-        front = proxy.link("broker 1")                      # listens; leads nowhere yet
-        broker = brokers.create({"advertised.listeners": f"PLAINTEXT://{front.address}"})
-        proxy.lead("broker 1", broker.bootstrap_servers)
+    with Proxy(run, broker.bootstrap_servers, listener=scene.note) as proxy:
+        client.publisher(Connection(proxy.bootstrap_servers))
+
+Brokers learn of each other elsewhere (in the cluster's metadata log), which no proxy can change. For faults between
+brokers make the links first and have the brokers advertise them; such addresses are right and left alone::
+
+    proxy = Proxy(run)
+    front = proxy.link("broker 1")  # listens; turns everyone away while it leads nowhere
+    broker = brokers.create({"advertised.listeners": f"PLAINTEXT://{front.address}"})
+    proxy.lead("broker 1", broker.bootstrap_servers)
 
 Operations
 ----------
-Everything returns a ``Fault`` that counts its strikes, is waited for, and is lifted. Every strike is an event of the
-subject "network".
+Each returns a ``Fault``: ``count`` its strikes, ``wait()`` for them, ``lift()`` it (or use it as a context manager). A
+fault is in force when the call returns, for requests that come from then on. Every strike is an event of the subject
+"network" (the first hundred of one fault; lifting it reports the total).
 
-Faults of one request or answer. They are chosen by ``api`` ("Produce", "EndTxn", ...; None is any), ``client`` (client
-id, ``*`` allowed), ``topic``, ``transactional_id``, ``connection`` and ``link``; among those chosen, ``n`` is the first one
-struck (from 1), ``every`` the step to the next and ``times`` how many are struck (None: without end).
+Faults of one request or answer are chosen by ``api`` ("Produce", "EndTxn"; None is any), ``client`` (client id, ``*``
+allowed), ``topic``, ``transactional_id``, ``connection`` (number) and ``link``. Among those chosen, ``n`` is the first
+one struck (from 1), ``every`` the step to the next, ``times`` how many are struck (None: without end).
 
-=================== ==================================================== =====================================================
-operation           what happens                                         what it means to a client
-=================== ==================================================== =====================================================
-``drop_request``    the broker never gets it                             no answer: the request times out
-``drop_answer``     done by the broker, the answer vanishes              as above; a later answer in its place ends the
-                                                                         connection in most clients
-``delay_request``   it and what follows on the connection come later     slow answers, in order
-``delay_answer``    the same for answers                                 the same, and the work was done at once
-``cut_before``      connection closed, the broker did not get it         safe to retry
-``cut_inside``      the broker gets part of it, then the end             safe to retry: half a frame is no request
-``cut_inside_answer`` the client gets part of the answer, then the end   done by the broker, and the client cannot know
-``lose_answer``     done by the broker, connection closed instead        done, and the client cannot know: a retry
-                                                                         duplicates unless it is recognised
-``hold``            kept back, connection closed (``cut=False``: kept    the client retries elsewhere; ``release`` then sends
-                    open), sent by ``release()`` on a new connection     the old request as if the network had kept it
-``rewrite``         functions change the request, the answer, or both    whatever the functions say
-=================== ==================================================== =====================================================
+===================== =============================================== ================================================
+operation             what happens                                    what it means to a client
+===================== =============================================== ================================================
+``drop_request``      the broker never gets it                        no answer: it times out; safe to retry
+``drop_answer``       done, and the answer vanishes                   times out, or the next answer seems out of order;
+                                                                      a retry may duplicate
+``delay_request``     it, and all after it on its connection, is late slow, in order
+``delay_answer``      done in time; the answer and all after it late  slow, in order
+``cut_before``        connection closed, the broker did not get it    safe to retry
+``cut_inside``        the broker gets a share of it, then the end     safe to retry: half a frame is no request
+``cut_inside_answer`` done; the client gets a share of the answer     done, and the client cannot know
+``lose_answer``       done; connection closed instead of the answer   done, and the client cannot know: a retry
+                                                                      duplicates unless the broker recognises it
+``hold``              kept back and its connection closed (with       the client tries again elsewhere; ``release()``
+                      ``cut=False`` left open and unanswered)         sends the old request on a new connection, as if
+                                                                      the network had been slow
+``rewrite``           functions change the request, the answer, both  whatever the functions say
+===================== =============================================== ================================================
 
-Faults of connections, chosen by ``client``, ``connection`` and ``link`` (nothing chosen is all):
+Faults of connections are chosen by ``client``, ``connection`` and ``link`` (nothing chosen is all). A connection's
+client is known from its first request on.
 
-``cut``        closes them once. New ones are accepted: a network that hiccups.
-``cut_off``    closes them, and every new one, until lifted: a partition where hosts say "no route".
-``blackhole``  moves nothing either way until lifted; connecting still works, and what was sent before and meanwhile arrives
-               afterwards: a partition where packets vanish and TCP tries again.
-``slow_down``  adds a delay to everything (seconds, each way).
-``throttle``   limits bytes per second, each way.
+``cut``        closes them, once; new ones are accepted. A network that hiccups.
+``cut_off``    closes them, and every new one, until lifted. A partition that refuses.
+``blackhole``  moves nothing either way until lifted; connecting still works, and what was sent arrives afterwards. A
+               partition where packets vanish and TCP tries again.
+``slow_down``  adds a delay to everything (seconds, each way) until lifted.
+``throttle``   lets no more than so many bytes per second through, each way, until lifted.
 
-A partition by address is ``cut_off(link="broker 2", client="payments")``, or no client to cut that broker off from
-everyone. For brokers among themselves give each pair a link of its own (``proxy.link("1 to 2", ...)``).
+A partition by address is ``cut_off(link="broker 2", client="payments")``, or without a client to cut the broker off
+from everyone. Among brokers that advertise links, the one that connects is known by its client id: replicas fetch as
+``broker-1-fetcher-0`` and so on, hence ``cut_off(link="broker 2", client="broker-1-*")``.
 
 Rewriting
 ---------
-``rewrite("Fetch", answer=function)`` calls ``function(message, exchange)`` with kafka-python's decoded message object and an
-``Exchange`` (who asked what; ``exchange.notes`` is a dict shared by the request's and the answer's function). It may change
-the message in place and return None, return another message, or return ``DROP``, ``CUT`` or, for a request,
-``Reply(message)``: the broker never gets the request and the client gets this answer. Record batches are changed through
-``integrity.faults.network.records``, which makes lengths, counts and CRCs right again. ``proxy.ask(message)`` sends a request
-of one's own, from within such a function as well. A function that raises costs the connection, is an event, and
-is raised again by ``proxy.check()`` and ``proxy.close()``.
+``rewrite("Fetch", answer=function)`` calls ``function(message, exchange)`` with kafka-python's decoded message and an
+``Exchange`` (who asked what; ``exchange.notes`` is shared by the request's and the answer's function). It may change
+the message and return None, return another message, or return ``DROP``, ``CUT`` or, for a request, ``Reply(message)``:
+the broker never gets the request and the client gets this answer (``answers.produced`` makes one for Produce).
+Functions are called one after the other, and may use all of the proxy; ``proxy.ask(message, version)`` sends a request
+of one's own. A function that raises costs its connection, is an event, and is raised again by ``proxy.check()`` and
+``proxy.close()``.
+
+Record batches are changed through ``Records``, which makes lengths, counts and CRCs right again::
+
+    def change(answer, exchange):
+        for topic in answer.responses:
+            for partition in topic.partitions:
+                records = Records.parse(partition.records)
+                for entry in records.entries:
+                    entry.value = entry.value.upper()
+                partition.records = records.encode()
+
+    with proxy.rewrite_answer("Fetch", change, topic="orders", client="reader-2"):
+        ...
 
 Bad input
 ---------
-What is no Kafka frame (a length below 8 or above 100 MiB, as the broker's own limit) makes its connection opaque: an event
-says so, and from then on bytes pass as they are, for the broker to refuse; faults of connections still work. Frames
-that kafka-python cannot decode, or not encode again to the same bytes, pass unchanged; when a rule wanted to read one, an
-event says so. Every wait is bounded. ``close()`` ends the process, both threads, all sockets, and returns the ports.
+What is no Kafka frame (a length below 8 or above 100 MiB, the broker's own limit) makes its connection opaque: an
+event says so, and from then on its bytes pass as they are, for the broker to refuse; faults of connections still work.
+Frames that kafka-python cannot decode, or not encode again to the same bytes, pass unchanged, and when a rule wanted to
+read one an event says so. Every wait is bounded; a function that takes longer than 30 s costs its connection.
+``close()`` ends the process, both threads and all sockets, and returns the ports; the process also ends when its
+caller dies.
 """
 
+from integrity.faults.network import answers
 from integrity.faults.network.exchange import CUT, DROP, Exchange, Reply
 from integrity.faults.network.fault import Fault, Held
-from integrity.faults.network.proxy import Link, Proxy, ProxyFailed
+from integrity.faults.network.process import ProxyFailed
+from integrity.faults.network.proxy import Link, Proxy
 from integrity.faults.network.records import Batch, Entry, Records
 
 __all__ = [
@@ -99,4 +124,5 @@ __all__ = [
     "ProxyFailed",
     "Records",
     "Reply",
+    "answers",
 ]

@@ -1,4 +1,4 @@
-"""Brokers' addresses in answers, replaced by those of the links that lead to them; and topic ids, learned in passing."""
+"""Brokers' addresses in answers, replaced by those of the links that lead to them; topic ids, learned in passing."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Addresses:
         self._patterns: list[bytes] = []
 
     def lead(self, broker: Address, link: Address) -> None:
-        """From now on the broker's address is replaced by the link's."""
-        self._links[broker] = link
+        """From now on the broker's address is replaced by the link's, unless another link leads there already."""
+        self._links = {known: by for known, by in self._links.items() if by != link}
+        self._links.setdefault(broker, link)
         self._patterns = [host.encode() + port.to_bytes(4, "big") for host, port in self._links]
 
     def concern(self, api: int, version: int) -> bool:

@@ -21,8 +21,8 @@ def produced(
 ) -> ApiMessage:
     """The answer to a Produce request, with one error code for every partition (0: acknowledged).
 
-    The codes are in https://kafka.apache.org/protocol#protocol_error_codes; 19 (NOT_ENOUGH_REPLICAS), say, makes clients
-    try again later, while batches sent after this one may be appended before it.
+    The codes are in https://kafka.apache.org/protocol#protocol_error_codes; 19 (NOT_ENOUGH_REPLICAS), say, makes
+    clients try again later, while batches sent after this one may be appended before it.
     """
     version = exchange.head.version
     topics = [

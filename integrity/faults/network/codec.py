@@ -31,7 +31,8 @@ SMALLEST_ANSWER = 4
 REQUEST_HEAD = 14
 ANSWER_HEAD = 8
 
-unpack_request_head = struct.Struct(">ihhih").unpack_from
+_unpack_short = struct.Struct(">hhi").unpack_from
+_unpack_request_head = struct.Struct(">ihhih").unpack_from
 unpack_answer_head = struct.Struct(">ii").unpack_from
 
 
@@ -51,7 +52,39 @@ class Head(NamedTuple):
     correlation: int
 
     def __str__(self) -> str:
-        return f"{api_name(self.api)} v{self.version} of client {self.client!r} on connection {self.connection} ({self.link})"
+        place = f"connection {self.connection} ({self.link})"
+        return f"{api_name(self.api)} v{self.version} of client {self.client!r} on {place}"
+
+
+class NoFrame(Exception):
+    """These bytes do not start a frame."""
+
+
+def request_head(data: memoryview) -> tuple[int, int, int, int, bytes | None] | None:
+    """(bytes with the length, API, version, correlation id, client id) of the request that starts here.
+
+    None when more of it is needed to tell; raises NoFrame when its length cannot be a request's.
+    """
+    if len(data) < REQUEST_HEAD:
+        if len(data) < 4:
+            return None
+        size = int.from_bytes(data[:4], "big", signed=True)
+        if not SMALLEST_REQUEST <= size <= LARGEST_FRAME:
+            raise NoFrame
+        if size + 4 > len(data):
+            return None
+        # Too short for a client id: nothing the broker will take, but a frame.
+        api, version, correlation = _unpack_short(data, 4)
+        return size + 4, api, version, correlation, None
+    size, api, version, correlation, length = _unpack_request_head(data)
+    if not SMALLEST_REQUEST <= size <= LARGEST_FRAME:
+        raise NoFrame
+    name = None
+    if length >= 0 and REQUEST_HEAD + length <= size + 4:
+        if len(data) < REQUEST_HEAD + length:
+            return None
+        name = bytes(data[REQUEST_HEAD : REQUEST_HEAD + length])
+    return size + 4, api, version, correlation, name
 
 
 def api_number(name: str) -> int:
@@ -92,7 +125,7 @@ def decode(frame: bytes, api: int, version: int, *, request: bool) -> ApiMessage
 
 
 def encode(message: ApiMessage, api: int, version: int, correlation: int, client: str | None = None) -> bytes:
-    """The frame of a message, under its own header if it has one. Raises NotDecoded when it does not fit the version."""
+    """The frame of a message, under its own header if it has one. Raises NotDecoded when it does not fit."""
     request = message.is_request()
     if api != message.API_KEY:
         raise NotDecoded(f"a {type(message).__name__} cannot take the place of {api_name(api)}")

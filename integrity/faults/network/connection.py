@@ -5,37 +5,22 @@ from __future__ import annotations
 import itertools
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from integrity.faults.network import codec
 from integrity.faults.network.exchange import Ask, Learned, Noticed, Told
+from integrity.faults.network.flights import Flight, Flights
 from integrity.faults.network.rules import Action, Rule
 from integrity.faults.network.stream import Fate, Stream
 
 if TYPE_CHECKING:
     from integrity.faults.network.server import Server
 
-#: Requests in flight that are remembered. Only Produce with acks=0, which is never answered, comes near.
-IN_FLIGHT = 10_000
-
 _numbers = itertools.count(1)
 
 #: What happens to a request itself; everything else happens to its answer.
 _ON_ANSWER = (Action.LOSE_ANSWER, Action.DROP_ANSWER, Action.DELAY_ANSWER, Action.CUT_INSIDE_ANSWER, Action.REWRITE)
-
-
-class Flight:
-    """A request whose answer is awaited. reply: the answer, where the proxy gives it instead of the broker."""
-
-    __slots__ = ("frame", "head", "reply", "rules")
-
-    def __init__(self, head: codec.Head) -> None:
-        self.head = head
-        self.frame: bytes | None = None
-        self.rules: list[Rule] = []
-        self.reply: bytes | None = None
 
 
 class Connection:
@@ -49,7 +34,7 @@ class Connection:
         self._client, self._broker = client, broker
         self._requests = Stream(server.loop, client, broker, self)
         self._answers = Stream(server.loop, broker, client, self)
-        self._flights: deque[Flight] = deque(maxlen=IN_FLIGHT)
+        self._flights = Flights()
         self._coming: Flight | None = None  # the request whose bytes are being put together
         self._answered: Flight | None = None  # the same for answers
         self.closed = False
@@ -123,35 +108,23 @@ class Connection:
 
     # -- requests -----------------------------------------------------------------------------------------
     def _request_head(self, data: memoryview) -> tuple[int, Fate] | None:
-        if len(data) < codec.REQUEST_HEAD:
-            if len(data) < 4:
-                return None
-            size = int.from_bytes(data[:4], "big", signed=True)
-            if not codec.SMALLEST_REQUEST <= size <= codec.LARGEST_FRAME:
-                return self._not_kafka("request", data)
-            # Too short for a client id: nothing the broker will take, but a frame.
-            return (size + 4, Fate.PASS) if size + 4 <= len(data) else None
-        size, api, version, correlation, length = codec.unpack_request_head(data)
-        if not codec.SMALLEST_REQUEST <= size <= codec.LARGEST_FRAME:
+        try:
+            found = codec.request_head(data)
+        except codec.NoFrame:
             return self._not_kafka("request", data)
-        if length > 0:
-            if len(data) < codec.REQUEST_HEAD + length and codec.REQUEST_HEAD + length <= size + 4:
-                return None
-            name = bytes(data[codec.REQUEST_HEAD : codec.REQUEST_HEAD + length])
-            if name != self._client_bytes:
-                self._client_bytes, self.client_id = name, name.decode(errors="replace")
-                self.apply_conditions()
+        if found is None:
+            return None
+        size, api, version, correlation, name = found
+        if name is not None and name != self._client_bytes:
+            self._client_bytes, self.client_id = name, name.decode(errors="replace")
+            self.apply_conditions()
         head = codec.Head(next(_numbers), self.number, self.link, self.client_id, api, version, correlation)
         flight = Flight(head)
-        if self._server.rules and any(
-            tally.rule.where.api in (None, api)
-            and tally.rule.where.fits_connection(self.number, self.link, self.client_id)
-            for tally in self._server.rules
-        ):
+        if self._server.rules and self._concerned(api, answers=False):
             self._coming = flight
-            return size + 4, Fate.COLLECT
+            return size, Fate.COLLECT
         self._flights.append(flight)
-        return size + 4, Fate.PASS
+        return size, Fate.PASS
 
     def _request(self, flight: Flight, frame: bytes) -> None:
         flight.frame = frame
@@ -203,33 +176,29 @@ class Connection:
         size, correlation = codec.unpack_answer_head(data)
         if not codec.SMALLEST_ANSWER <= size <= 2**31 - 1:
             return self._not_kafka("answer", data)
-        flight = self._flight(correlation)
+        flight, before = self._flights.answered(correlation)
+        for passed in before:
+            self._pass_answer(passed, passed.reply)
         if flight is None:
+            self._server.tell(Noticed("unexpected answer", f"correlation id {correlation} on {self}"))
             return size + 4, Fate.PASS
-        if flight.rules or self._server.addresses.concern(flight.head.api, flight.head.version):
-            self._answered = flight
-            return size + 4, Fate.COLLECT
-        if any(
-            tally.rule.chosen_by_answer
-            and tally.rule.where.api in (None, flight.head.api)
-            and tally.rule.where.fits_connection(self.number, self.link, self.client_id)
-            for tally in self._server.rules
+        if (
+            flight.rules
+            or self._server.addresses.concern(flight.head.api, flight.head.version)
+            or self._concerned(flight.head.api, answers=True)
         ):
             self._answered = flight
             return size + 4, Fate.COLLECT
         return size + 4, Fate.PASS
 
-    def _flight(self, correlation: int) -> Flight | None:
-        """The request this answers. Brokers answer in order; what is passed over (acks=0) is never answered."""
-        for at, flight in enumerate(self._flights):
-            if flight.head.correlation == correlation and flight.reply is None:
-                for _ in range(at):
-                    passed = self._flights.popleft()
-                    if passed.reply is not None:
-                        self._pass_answer(passed, passed.reply)
-                return self._flights.popleft()
-        self._server.tell(Noticed("unexpected answer", f"correlation id {correlation} on {self}"))
-        return None
+    def _concerned(self, api: int, *, answers: bool) -> bool:
+        """Whether a rule may strike a frame of this API here; for requests, or their answers' sake, any rule."""
+        return any(
+            (tally.rule.chosen_by_answer or not answers)
+            and tally.rule.where.api in (None, api)
+            and tally.rule.where.fits_connection(self.number, self.link, self.client_id)
+            for tally in self._server.rules
+        )
 
     def _answer(self, flight: Flight, frame: bytes) -> None:
         head = flight.head
@@ -272,10 +241,9 @@ class Connection:
         self._answers.emit(frame, seconds)
 
     def _send_replies(self) -> None:
-        while self._flights and self._flights[0].reply is not None and self._answers.at_boundary:
-            flight = self._flights.popleft()
+        while self._answers.at_boundary and (flight := self._flights.next_reply()) is not None:
             self._pass_answer(flight, flight.reply)
-        self._answers.interested = any(flight.reply is not None for flight in self._flights)
+        self._answers.interested = self._flights.has_replies
 
     # -- both ---------------------------------------------------------------------------------------------
     def _ask(

@@ -75,7 +75,7 @@ class Held(Fault):
         return [codec.decode(frame, head.api, head.version, request=True) for head, frame in list(self._kept)]
 
     def release(self, seconds: float = RELEASE_SECONDS) -> list[Any]:
-        """Send all that is held to its broker, on a new connection each, and return the answers, decoded (None: acks=0).
+        """Send all that is held to its broker, each on a new connection; returns the answers, decoded (None: acks=0).
 
         Raises OSError when the broker cannot be reached or does not answer in time.
         """

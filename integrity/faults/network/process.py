@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -101,10 +102,8 @@ class Process:
     def close(self) -> None:
         """End it, at last by force, and wait until it and the thread are gone."""
         self._closing = True
-        try:
+        with suppress(OSError):  # it may have ended already
             self.tell(Command(0, "close", ()))
-        except OSError:
-            pass  # it has ended already
         try:
             self._process.wait(scaled(END_SECONDS))
         except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """Record batches, taken apart and put together again with lengths, counts, deltas, timestamps and CRC made right.
 
-Format: https://kafka.apache.org/documentation/#recordbatch (magic 2, all that Kafka has written since 0.11). Batches of older
-formats, and the part of a batch that a Fetch answer may end with, are kept as the bytes they are.
+Format: https://kafka.apache.org/documentation/#recordbatch (magic 2, all that Kafka has written since 0.11). Batches
+of older formats, and the part of a batch that a Fetch answer may end with, are kept as the bytes they are.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Entry:
 class Batch:
     """A batch; change what you like, ``encode`` makes the rest fit.
 
-    attributes: compression in bits 0-2, then timestamp type, transactional, control. last_offset: of the batch, which may be
-    past its last record (compaction). entries: the records; of a batch whose entries nobody asked for the bytes stay.
+    attributes: compression in bits 0-2, then timestamp type, transactional, control. last_offset: of the batch, which
+    may be past its last record (compaction). entries: the records; while nobody asks for them their bytes stay.
     """
 
     #: The names of the compressions, by number.

@@ -1,7 +1,7 @@
 """The proxy's own process: links, connections, and the caller's commands, on one thread.
 
-Started by integrity.faults.network.proxy with the number of an inherited socket to the caller. It ends when told to, and by
-itself when the caller is gone.
+Started by integrity.faults.network.process with the number of an inherited socket to the caller. It ends when told to,
+and by itself when the caller is gone.
 """
 
 from __future__ import annotations
