@@ -14,14 +14,14 @@ import signal
 import sys
 from typing import NoReturn
 
-from integrity import progress, waiting
+from integrity import progress, vocabulary, waiting
 from integrity import reports as reporting
 from integrity import settings as options
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers, choose
 from integrity.brokers.cluster import Cluster
 from integrity.clients import driver
-from integrity.errors import SuiteError
+from integrity.errors import NotPossible, SuiteError
 from integrity.reports.model import RunFacts
 from integrity.runs import Run
 from integrity.scene import Scene
@@ -77,7 +77,7 @@ class Session:
             facts = RunFacts(
                 seed=settings.seed if settings.seed is not None else random.randrange(2**32),
                 client=settings.client,
-                settings={name: str(getattr(settings, name) or "") for name in options.OPTIONS},
+                settings={name: options.shown(settings, name) for name in options.OPTIONS},
             )
             reports = reporting.install(context, facts)
             run = Run.begin()
@@ -93,6 +93,7 @@ class Session:
         facts.broker, facts.broker_why = choice.kind, choice.reason
         facts.kafka = brokers.version
         random.seed(facts.seed)
+        vocabulary.make_skippable(context._runner.step_registry)
         session = cls(settings, run, brokers, reports)
         atexit.register(session.end)
         session._ahead = [_need(feature) for feature in context._runner.features if feature.should_run(context.config)]
@@ -136,7 +137,7 @@ class Session:
 
     def _launch_spare(self) -> None:
         """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
-        if not self._ahead:
+        if not self._ahead or not self.brokers.boot:
             return
         spare = self._create(self._ahead[0])
         try:
@@ -151,10 +152,14 @@ class Session:
             self.broker = None
 
     # -- scenarios ----------------------------------------------------------------------------------
-    def open_scene(self, scenario) -> Scene:
+    def open_scene(self, scenario) -> Scene | None:
+        """What the scenario works with; None, and the scenario is skipped, where the broker cannot be what it needs."""
         facts = self.reports.scenario(scenario)
         if self.broker is None:
             self._fresh_broker()
+        if isinstance(self._broker_error, NotPossible):
+            scenario.skip(str(self._broker_error))
+            return None
         if self._broker_error is not None:
             raise self._broker_error
         self._scenes += 1

@@ -19,8 +19,32 @@ BROKERS = ("auto", "embedded", "docker", "external")
 CLIENTS = ("kafka-python", "confluent-kafka")
 KEEP = ("failed", "always", "never")
 
+#: How many publishers, and how many readers, a shard may have in one scenario; their ids are 32-bit integers.
+SHARD_IDS = 1_000_000
+MOST_SHARDS = 2_000
+
 #: behave's own settings share the user-data section under this prefix.
 BEHAVES_OWN = "behave."
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One machine's part of a run on several: number 1 to ``of``."""
+
+    number: int
+    of: int
+
+    @property
+    def first_id(self) -> int:
+        """The first id of its publishers and readers; no other shard's come near it."""
+        return (self.number - 1) * SHARD_IDS
+
+    @property
+    def label(self) -> str:
+        return f"shard{self.number}"
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 @dataclass(frozen=True)
@@ -29,6 +53,7 @@ class Settings:
 
     messages: scale of the volume scenarios, None for the client's default. seed: for every random choice
     of a run, None for a fresh one. timeout_factor: multiplies every bound (1.0: a laptop of two cores).
+    shard: which part of a run on several machines this is, None for a run on one.
     """
 
     broker: str = "auto"
@@ -44,6 +69,7 @@ class Settings:
     seed: int | None = None
     keep: str = "failed"
     timeout_factor: float = 1.0
+    shard: Shard | None = None
 
 
 OPTIONS = tuple(field.name for field in fields(Settings))
@@ -67,11 +93,24 @@ def _unknown(name: str) -> str:
     return f"unknown option -D {name}: {hint}Valid ones are {', '.join(OPTIONS)}"
 
 
+def shown(settings: Settings, name: str) -> str:
+    """An option's value as one would type it, empty where it was not given. Secrets are not hidden here."""
+    value = getattr(settings, name)
+    return "" if value is None else shlex.join(value) if isinstance(value, tuple) else str(value)
+
+
+#: What only an existing cluster has a use for.
+_EXTERNAL_ONLY = ("client_config", "stop_command", "start_command", "kill_command")
+
+
 def _check_together(settings: Settings, given: Mapping[str, str]) -> None:
     if settings.broker == "external" and not settings.bootstrap_servers:
         raise BadOption("-D broker=external needs -D bootstrap_servers=host:port[,host:port]")
     if settings.bootstrap_servers and settings.broker != "external":
         raise BadOption("-D bootstrap_servers is for an existing cluster: add -D broker=external")
+    for name in _EXTERNAL_ONLY:
+        if getattr(settings, name) is not None and settings.broker != "external":
+            raise BadOption(f"-D {name} is for an existing cluster: add -D broker=external")
 
 
 def _choice(valid: tuple[str, ...]):
@@ -125,6 +164,13 @@ def _servers(name: str, text: str) -> str:
     return text
 
 
+def _shard(name: str, text: str) -> Shard:
+    match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]) <= MOST_SHARDS:
+        raise BadOption(f"-D {name}={text}: a shard looks like 2/5, the second of five (at most {MOST_SHARDS:,})")
+    return Shard(int(match[1]), int(match[2]))
+
+
 def _file(name: str, text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_file():
@@ -153,4 +199,5 @@ _PARSERS = {
     "seed": _whole(0, 2**63 - 1),
     "keep": _choice(KEEP),
     "timeout_factor": _factor,
+    "shard": _shard,
 }

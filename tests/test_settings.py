@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from integrity.errors import BadOption
-from integrity.settings import OPTIONS, Settings, from_userdata
+from integrity.settings import OPTIONS, Settings, from_userdata, shown
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,11 +34,15 @@ def test_every_option_is_read():
             "seed": "7",
             "keep": "always",
             "timeout_factor": "2.5",
+            "shard": "2/5",
         }
     )
     assert settings.stop_command == ("kubectl", "delete", "pod", "a b")
     assert (settings.messages, settings.seed, settings.timeout_factor) == (1_000_000, 7, 2.5)
     assert settings.client_config == Path(__file__)
+    assert (settings.shard.first_id, settings.shard.label) == (1_000_000, "shard2")
+    assert shown(settings, "stop_command") == "kubectl delete pod 'a b'"
+    assert (shown(settings, "shard"), shown(settings, "start_command")) == ("2/5", "")
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,11 @@ def test_every_option_is_read():
         ({"keep": "yes"}, ["failed, always, never"]),
         ({"client_config": "/no/such/file"}, ["there is no such file"]),
         ({"stop_command": "stop 'it"}, ["not a command line"]),
+        ({"stop_command": "docker stop kafka"}, ["add -D broker=external"]),
+        ({"shard": "3"}, ["looks like 2/5"]),
+        ({"shard": "0/5"}, ["looks like 2/5"]),
+        ({"shard": "6/5"}, ["looks like 2/5"]),
+        ({"shard": "1/2001"}, ["at most 2,000"]),
         ({"broker": "external"}, ["needs -D bootstrap_servers"]),
         ({"bootstrap_servers": "a:1"}, ["add -D broker=external"]),
         ({"broker": "external", "bootstrap_servers": "nowhere"}, ["not host:port"]),

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from integrity.brokers import probe
-from integrity.errors import NotPossible
 from integrity.clients.types import Connection
+from integrity.errors import NotPossible
 from integrity.waiting import WaitTimeout, wait_until
 
 #: Bounds in seconds, before timeout_factor. Generous: a wait ends as soon as its condition holds.
@@ -169,8 +169,8 @@ class Broker(ABC):
     #: Whether its files can be had, running or not; see ``files`` of each kind.
     lends_files = True
 
-    def demand(self, ability: str) -> None:
-        """Raise NotPossible where it cannot be "stopped", "killed" or "frozen", or its "files" or "log" are not to be had."""
+    def demand(self, ability: str) -> None:  # noqa: B027 - what most brokers do is enough: everything is possible
+        """Raise NotPossible where it cannot be "stopped", "killed", "frozen", or its "files" or "log" cannot be had."""
 
     def adopt(self, settings: Mapping[str, str]) -> None:
         """Server properties over all others, for the next start of its process (embedded) or the first (docker)."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
 from integrity.brokers.cluster import SIZE, Cluster
-from integrity.errors import Unavailable
+from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
 
@@ -37,7 +37,9 @@ def choose(settings: Settings) -> Choice:
     if settings.broker == "embedded":
         return Choice("embedded", f"Apache Kafka {settings.kafka} as a process of this machine, as asked")
     if settings.broker == "external":
-        raise Unavailable("-D broker=external is not available in this version; use embedded or docker")
+        from integrity.brokers import access
+
+        return Choice("external", access.check(settings))
     if settings.broker == "docker":
         from integrity.brokers import docker
 
@@ -91,7 +93,20 @@ class Brokers:
         """Kafka's version, or the image, in words for reports."""
         if self._choice.kind == "embedded":
             return f"Apache Kafka {self._settings.kafka}"
+        if self._choice.kind == "external":
+            return f"an existing cluster at {self._settings.bootstrap_servers}"
         return self._settings.image
+
+    @property
+    def boot(self) -> bool:
+        """Whether its brokers have to boot, so that the next one is worth launching ahead; an external one is there."""
+        return self._choice.kind != "external"
+
+    @property
+    def identities(self) -> tuple[int, str]:
+        """The first id for a scenario's publishers and readers, and the label of its history's parts: the shard's."""
+        shard = self._settings.shard
+        return (0, "0") if shard is None else (shard.first_id, shard.label)
 
     def create(self, settings: Mapping[str, str] | None = None, node: int = 1) -> Broker:
         """A broker of this run, not started yet. settings: server properties over the suite's own."""
@@ -102,6 +117,8 @@ class Brokers:
 
     def create_cluster(self, settings: Mapping[str, str] | None = None, size: int = SIZE) -> Cluster:
         """Brokers of this run that replicate to each other, not started yet. settings: as for ``create``, for each."""
+        if self._choice.kind == "external":
+            raise NotPossible("the brokers of an external cluster cannot be taken down one by one")
         nodes: list[Broker] = []
         try:
             for node in range(1, size + 1):
@@ -118,6 +135,12 @@ class Brokers:
         return cluster
 
     def _make(self, config: BrokerConfig) -> Broker:
+        if self._choice.kind == "external":
+            from integrity.brokers import access
+
+            if config.settings:
+                raise NotPossible("the settings of an external cluster are not the suite's to choose")
+            return access.broker(self._settings, self._run.id)
         if self._choice.kind == "docker":
             from integrity.brokers.docker import DockerBroker
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from integrity.clients.types import Partition
+from integrity.clients.types import Connection, Partition
 from integrity.waiting import wait_until
 
 #: Seconds for a request, before timeout_factor.
@@ -18,6 +18,13 @@ class Admin(ABC):
     Errors of the client library pass through as they are. ``seconds`` is a bound before timeout_factor.
     """
 
+    #: Set by each implementation: what a topic's name must begin with, and what a group's gets; see Connection.
+    connection: Connection
+
+    def _must_be_own(self, topic: str) -> None:
+        if self.connection.own(topic) != topic:
+            raise ValueError(f"topic {topic} is not this run's: here its name begins with {self.connection.prefix}")
+
     def create_topic(
         self,
         topic: str,
@@ -28,11 +35,13 @@ class Admin(ABC):
         seconds: float = SECONDS,
     ) -> None:
         """Create it and wait until every partition has a leader."""
+        self._must_be_own(topic)
         self._create_topic(topic, partitions, replication, dict(configs or {}), seconds)
         self.wait_for_leaders(topic, partitions, seconds)
 
     def delete_topic(self, topic: str, seconds: float = SECONDS) -> None:
         """Delete it and wait until the metadata no longer names it."""
+        self._must_be_own(topic)
         self._delete_topic(topic, seconds)
         wait_until(lambda: not self.leaders(topic), what=f"topic {topic} to be gone", seconds=seconds)
 

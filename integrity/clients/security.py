@@ -1,29 +1,229 @@
 """Kafka's own client properties, translated for each client library.
 
-The properties are those a Java client takes (``security.protocol``, ``sasl.mechanism``, ``sasl.jaas.config``,
-``ssl.truststore.location`` with PEM type ...).
+The properties are those a Java client takes, with its names, defaults and values:
+
+``security.protocol``
+    PLAINTEXT (the default), SSL, SASL_PLAINTEXT, SASL_SSL
+``sasl.mechanism``, ``sasl.jaas.config``
+    PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, with the user's name and password in the login module's options
+``ssl.truststore.location``, ``.password``, ``.type``, or ``ssl.truststore.certificates``
+    the authorities to trust: PEM, or a JKS or PKCS12 store (read by the packaged keytool); without one, the system's
+``ssl.keystore.location`` with type PEM, or ``ssl.keystore.certificate.chain`` and ``ssl.keystore.key``
+    a client certificate; ``ssl.key.password`` opens its key
+``ssl.endpoint.identification.algorithm``
+    https (the default), or empty: then the host's name is not compared with the certificate
+
+Other ``security.``, ``sasl.`` and ``ssl.`` properties are refused: leaving one out could weaken what was asked for.
+What is no matter of security (``acks``, ``client.id`` ...) is the suite's own to choose; see ``left_out``.
+Source: kafka.apache.org/documentation, "Producer Configs" and "Security"; KIP-651 (PEM).
 """
 
 from __future__ import annotations
 
+import functools
+import re
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from integrity.clients import stores
 from integrity.errors import BadOption
 
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
-def _unsupported(properties: Mapping[str, str]) -> None:
-    if properties:
-        raise BadOption(f"client property {sorted(properties)[0]!r} is not supported yet")
+#: Every property that is understood.
+KNOWN = frozenset(
+    {
+        "security.protocol",
+        "sasl.mechanism",
+        "sasl.jaas.config",
+        "ssl.truststore.location",
+        "ssl.truststore.password",
+        "ssl.truststore.type",
+        "ssl.truststore.certificates",
+        "ssl.keystore.location",
+        "ssl.keystore.type",
+        "ssl.keystore.certificate.chain",
+        "ssl.keystore.key",
+        "ssl.key.password",
+        "ssl.endpoint.identification.algorithm",
+    }
+)
+
+#: What a JAAS line must name as its module, by mechanism.
+_MODULES = {"PLAIN": "PlainLoginModule", "SCRAM-SHA-256": "ScramLoginModule", "SCRAM-SHA-512": "ScramLoginModule"}
+_JAAS = re.compile(
+    r"\s*(?P<module>[\w.$]+)\s+(?:required|requisite|sufficient|optional)\b(?P<options>.*?);?\s*", re.DOTALL
+)
+_OPTION = re.compile(r"\s*([\w.]+)\s*=\s*(?:\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'|([^\s;\"']+))")
+
+
+@dataclass(frozen=True)
+class Security:
+    """What the properties come to. Everything in PEM is text; secrets stay out of its ``repr``.
+
+    ca: None trusts the system's authorities.
+    """
+
+    protocol: str = "PLAINTEXT"
+    mechanism: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca: str | None = field(default=None, repr=False)
+    certificate: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+    key_password: str = field(default="", repr=False)
+    checks_name: bool = True
+
+    @property
+    def uses_tls(self) -> bool:
+        return self.protocol.endswith("SSL")
+
+    @property
+    def uses_sasl(self) -> bool:
+        return self.protocol.startswith("SASL")
+
+    def context(self) -> ssl.SSLContext:
+        """The TLS settings for Python's own connections. Raises BadOption when a certificate or key is no good."""
+        context = ssl.create_default_context(cadata=self.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # Newer Pythons are stricter about how an authority's certificate is written than Java and librdkafka are.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.check_hostname = self.checks_name
+        if self.certificate:
+            stores.load_identity(context, self.certificate, self.key, self.key_password)
+        return context
+
+
+def parse(properties: Mapping[str, str]) -> Security:
+    """Understand the properties. Raises BadOption, in one line without secrets, for the first thing wrong."""
+    return _parse(tuple(sorted(properties.items())))
+
+
+@functools.lru_cache(maxsize=8)
+def _parse(items: tuple[tuple[str, str], ...]) -> Security:
+    properties = dict(items)
+    for name in properties:
+        if _is_about_security(name) and name not in KNOWN:
+            hint = " (a client's key and certificate: as PEM)" if name.startswith("ssl.keystore") else ""
+            raise BadOption(f"client property {name} is not supported{hint}")
+    protocol = properties.get("security.protocol", "PLAINTEXT").upper()
+    if protocol not in PROTOCOLS:
+        raise BadOption(f"client property security.protocol is one of {', '.join(PROTOCOLS)}, not {protocol!r}")
+    security: dict[str, Any] = {"protocol": protocol}
+    if protocol.startswith("SASL"):
+        security |= _credentials(properties)
+    if protocol.endswith("SSL"):
+        security |= _certificates(properties)
+    found = Security(**security)
+    if found.uses_tls:
+        found.context()  # a certificate that cannot be used is better found here than by a client
+    return found
+
+
+def left_out(properties: Mapping[str, str]) -> list[str]:
+    """The names of properties that have nothing to do with security, which the suite chooses for itself."""
+    return sorted(name for name in properties if not _is_about_security(name))
+
+
+def secrets(properties: Mapping[str, str]) -> list[str]:
+    """Every secret among the properties, the longest first, for hiding them in others' output."""
+    security = parse(properties)
+    named = [
+        value for name, value in properties.items() if name.endswith((".password", ".jaas.config", ".keystore.key"))
+    ]
+    found = {security.password, security.key_password, security.key, *named}
+    return sorted((value for value in found if value), key=len, reverse=True)
+
+
+def _is_about_security(name: str) -> bool:
+    return name.startswith(("security.", "sasl.", "ssl."))
+
+
+def _credentials(properties: Mapping[str, str]) -> dict[str, Any]:
+    mechanism = properties.get("sasl.mechanism", "GSSAPI")
+    if mechanism not in MECHANISMS:
+        raise BadOption(
+            f"client property sasl.mechanism={mechanism} is not supported: one of {', '.join(MECHANISMS)} is"
+        )
+    jaas = _JAAS.fullmatch(properties.get("sasl.jaas.config", ""))
+    if jaas is None:
+        raise BadOption(
+            "client property sasl.jaas.config is missing or malformed: it looks like "
+            f'...{_MODULES[mechanism]} required username="..." password="...";'
+        )
+    module = jaas["module"].rpartition(".")[2]
+    if module != _MODULES[mechanism]:
+        raise BadOption(f"client property sasl.jaas.config names {module}, but {mechanism} needs {_MODULES[mechanism]}")
+    options = {name: next((v for v in values if v), "") for name, *values in _OPTION.findall(jaas["options"])}
+    for name in ("username", "password"):
+        if not options.get(name):
+            raise BadOption(f"client property sasl.jaas.config has no {name}")
+    plain = {name: re.sub(r"\\(.)", r"\1", value) for name, value in options.items()}
+    return {"mechanism": mechanism, "username": plain["username"], "password": plain["password"]}
+
+
+def _certificates(properties: Mapping[str, str]) -> dict[str, Any]:
+    algorithm = properties.get("ssl.endpoint.identification.algorithm", "https").lower()
+    if algorithm not in ("https", "", "none"):
+        raise BadOption(f"client property ssl.endpoint.identification.algorithm is https or empty, not {algorithm!r}")
+    location = properties.get("ssl.truststore.location", "")
+    ca: str | None = properties.get("ssl.truststore.certificates") or None
+    if location:
+        ca = stores.authorities(Path(location), properties.get("ssl.truststore.password", ""))
+    chain, key = properties.get("ssl.keystore.certificate.chain", ""), properties.get("ssl.keystore.key", "")
+    if keystore := properties.get("ssl.keystore.location", ""):
+        chain = key = stores.pem_text(Path(keystore), "ssl.keystore.location")
+    if bool(chain) != bool(key):
+        raise BadOption("client properties ssl.keystore.certificate.chain and ssl.keystore.key belong together")
+    return {
+        "ca": ca,
+        "certificate": chain,
+        "key": key,
+        "key_password": properties.get("ssl.key.password", ""),
+        "checks_name": algorithm == "https",
+    }
 
 
 def librdkafka_properties(properties: Mapping[str, str]) -> dict[str, Any]:
     """The properties as librdkafka takes them."""
-    _unsupported(properties)
-    return {}
+    security = parse(properties)
+    if security.protocol == "PLAINTEXT":
+        return {}
+    settings: dict[str, Any] = {"security.protocol": security.protocol}
+    if security.uses_sasl:
+        settings |= {
+            "sasl.mechanism": security.mechanism,
+            "sasl.username": security.username,
+            "sasl.password": security.password,
+        }
+    if security.uses_tls:
+        settings["ssl.endpoint.identification.algorithm"] = "https" if security.checks_name else "none"
+        optional = {
+            "ssl.ca.pem": security.ca,
+            "ssl.certificate.pem": security.certificate,
+            "ssl.key.pem": security.key,
+            "ssl.key.password": security.key_password,
+        }
+        settings |= {name: value for name, value in optional.items() if value}
+    return settings
 
 
 def kafka_python_arguments(properties: Mapping[str, str]) -> dict[str, Any]:
     """The properties as arguments of kafka-python's classes."""
-    _unsupported(properties)
-    return {}
+    security = parse(properties)
+    if security.protocol == "PLAINTEXT":
+        return {}
+    arguments: dict[str, Any] = {"security_protocol": security.protocol}
+    if security.uses_sasl:
+        arguments |= {
+            "sasl_mechanism": security.mechanism,
+            "sasl_plain_username": security.username,
+            "sasl_plain_password": security.password,
+        }
+    if security.uses_tls:
+        arguments["ssl_context"] = security.context()
+    return arguments

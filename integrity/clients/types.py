@@ -24,10 +24,19 @@ class Connection:
 
     bootstrap_servers: ``host:port``, several separated by commas. properties: client properties as Kafka's own clients
     take them (``security.protocol``, ``sasl.mechanism`` ...); see integrity.clients.security.
+    prefix: on somebody else's cluster, what the names of all topics, groups and transactional ids of this run begin
+    with. Groups and transactional ids get it on their way out (``own``); topics without it are neither made nor deleted.
+    least_session: the shortest group session (seconds) that the brokers take.
     """
 
     bootstrap_servers: str
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    prefix: str = ""
+    least_session: float = 0.0
+
+    def own(self, name: str) -> str:
+        """``name`` as it stands on the cluster."""
+        return name if name.startswith(self.prefix) else self.prefix + name
 
 
 @dataclass(frozen=True)

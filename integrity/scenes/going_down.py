@@ -23,12 +23,14 @@ def restart(scene: Scene, how: str, times: int = 1) -> None:
 
 def kill_while_recovering(scene: Scene, times: int) -> None:
     """See integrity.faults.process; clients at work must get on in the end."""
+    scene.broker.demand("log")
     process.kill_while_recovering(scene.broker, times)
     scene.part(Load).wait_for_progress()
 
 
 def freeze(scene: Scene, *, beyond_session: bool) -> None:
     """Freeze the broker until every publisher waits for it (or for longer than its session), then thaw it."""
+    scene.broker.demand("frozen")
     load = scene.part(Load)
     at_least = SESSIONS * process.session_seconds(scene.broker) if beyond_session else 0.0
     frozen = process.freeze_and_thaw(scene.broker, until=load.wait_until_waiting, at_least=at_least)

@@ -35,6 +35,7 @@ class ConfluentAdmin(Admin):
     """See integrity.clients.admin.Admin."""
 
     def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         # It must live as long as any of its futures is awaited.
         self._client = AdminClient(connection_settings(connection, "kafka-integrity-admin", 10.0))
 
@@ -108,6 +109,7 @@ class ConfluentAdmin(Admin):
         return found[0]
 
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
+        group = self.connection.own(group)
         asked = [ConsumerGroupTopicPartitions(group)]
         found = self._client.list_consumer_group_offsets(asked, request_timeout=scaled(seconds))[group]
         return {(p.topic, p.partition): p.offset for p in found.result(scaled(seconds)).topic_partitions}
@@ -118,9 +120,11 @@ class ConfluentAdmin(Admin):
             done.result(scaled(seconds))
 
     def delete_group(self, group: str, seconds: float = SECONDS) -> None:
+        group = self.connection.own(group)
         self._client.delete_consumer_groups([group], request_timeout=scaled(seconds))[group].result(scaled(seconds))
 
     def members(self, group: str, seconds: float = SECONDS) -> int:
+        group = self.connection.own(group)
         found = self._client.describe_consumer_groups([group], request_timeout=scaled(seconds))[group]
         return len(found.result(scaled(seconds)).members)
 

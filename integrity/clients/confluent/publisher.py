@@ -67,7 +67,7 @@ class ConfluentPublisher(Publisher):
         if options.retries is not None:
             settings["retries"] = options.retries
         if options.transactional_id is not None:
-            settings["transactional.id"] = options.transactional_id
+            settings["transactional.id"] = connection.own(options.transactional_id)
             settings["transaction.timeout.ms"] = int(scaled(options.transaction_timeout) * 1000)
         self._producer = Producer(settings)
         self._reports: Callable[..., None] | None = None

@@ -46,15 +46,17 @@ class ConfluentReader(Reader):
         super().__init__(connection, recorder, options)
         settings = connection_settings(connection, options.client_id, options.request_timeout) | {
             # librdkafka insists on a group id even for assigned reading, where it is never used.
-            "group.id": options.group or "kafka-integrity-unused",
+            "group.id": connection.own(options.group or "kafka-integrity-unused"),
             "enable.auto.commit": options.auto_commit and options.group is not None,
             "auto.commit.interval.ms": int(options.auto_commit_interval * 1000),
             "enable.auto.offset.store": True,
             "auto.offset.reset": options.start,
             "isolation.level": "read_committed" if options.committed_only else "read_uncommitted",
-            "session.timeout.ms": int(options.session_timeout * 1000),
+            "session.timeout.ms": int(max(options.session_timeout, connection.least_session) * 1000),
             "heartbeat.interval.ms": int(options.heartbeat_interval * 1000),
-            "max.poll.interval.ms": int(max(options.max_poll_interval, options.session_timeout) * 1000),
+            "max.poll.interval.ms": int(
+                max(options.max_poll_interval, options.session_timeout, connection.least_session) * 1000
+            ),
             # The end of a partition is told by the client, so that transaction markers at the end count as read.
             "enable.partition.eof": True,
             "check.crcs": True,

@@ -22,6 +22,7 @@ class KafkaPythonAdmin(Admin):
     """See integrity.clients.admin.Admin."""
 
     def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self._client = KafkaAdminClient(
             bootstrap_timeout_ms=_ms(SECONDS),
             **connection_arguments(connection, "kafka-integrity-admin", 10.0),
@@ -69,6 +70,7 @@ class KafkaPythonAdmin(Admin):
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
+        group = self.connection.own(group)
         found = self._client.list_group_offsets({group: None})[group]
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
@@ -78,11 +80,13 @@ class KafkaPythonAdmin(Admin):
         )
 
     def delete_group(self, group: str, seconds: float = SECONDS) -> None:
+        group = self.connection.own(group)
         answer = self._client.delete_groups([group])[group]
         if answer != "OK":
             raise KafkaError(f"group {group} was not deleted: {answer}")
 
     def members(self, group: str, seconds: float = SECONDS) -> int:
+        group = self.connection.own(group)
         return len(self._client.describe_groups([group])[group]["members"])
 
     def close(self) -> None:

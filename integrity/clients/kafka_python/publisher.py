@@ -73,7 +73,7 @@ class KafkaPythonPublisher(Publisher):
         if options.retries is not None:
             arguments["retries"] = options.retries
         if options.transactional_id is not None:
-            arguments["transactional_id"] = options.transactional_id
+            arguments["transactional_id"] = connection.own(options.transactional_id)
             arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
         self._producer = KafkaProducer(**arguments)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)

@@ -1,0 +1,66 @@
+"""How a run gets at somebody else's cluster: the connection from the options, and whether it is any good."""
+
+from __future__ import annotations
+
+from integrity import progress
+from integrity.brokers.external import ExternalBroker
+from integrity.clients import driver, properties, security, wire
+from integrity.clients.types import Connection
+from integrity.errors import SuiteError, Unavailable
+from integrity.reports.text import one_line
+from integrity.settings import Settings
+
+
+def prefix(run_id: str) -> str:
+    """What the names of a run's topics, groups and transactions begin with."""
+    return f"kafka-integrity-{run_id[:8]}-"
+
+
+def connection(settings: Settings, own: str = "") -> Connection:
+    """The connection that the options describe; ``own`` is the run's prefix. Raises BadOption."""
+    found = properties.read(settings.client_config) if settings.client_config is not None else {}
+    security.parse(found)
+    return Connection(
+        settings.bootstrap_servers, found, prefix=own, least_session=ExternalBroker.least_session if own else 0.0
+    )
+
+
+def broker(settings: Settings, run_id: str) -> ExternalBroker:
+    """The cluster, with the commands that were given."""
+    return ExternalBroker(
+        connection(settings, prefix(run_id)),
+        stop_command=settings.stop_command,
+        start_command=settings.start_command,
+        kill_command=settings.kill_command,
+    )
+
+
+def check(settings: Settings) -> str:
+    """See that the cluster can be reached at all its addresses, and by the client that was chosen; says what was found.
+
+    Raises Unavailable or BadOption in one line that holds no secret.
+    """
+    to = connection(settings)
+    if ignored := security.left_out(to.properties):
+        progress.say(f"Of {settings.client_config} these are left out, the suite chooses them: {', '.join(ignored)}")
+    found = wire.metadata(to.bootstrap_servers, to.properties)
+    for each in found.brokers:
+        address = f"{each.host}:{each.port}"
+        try:
+            wire.metadata(address, to.properties)
+        except wire.NoAnswer as error:
+            raise Unavailable(
+                f"{to.bootstrap_servers} answers and says that broker {each.node_id} is at {address}, which must be "
+                f"reachable from here (its advertised.listeners): {error}"
+            ) from error
+    try:
+        with driver(settings.client).admin(to) as admin:
+            admin.topics()
+    except SuiteError:
+        raise
+    except Exception as error:  # the client libraries have no error in common
+        raise Unavailable(
+            f"{settings.client} cannot use the cluster at {to.bootstrap_servers}: {one_line(error)}"
+        ) from error
+    number = len(found.brokers)
+    return f"{number} {'broker' if number == 1 else 'brokers'} at {to.bootstrap_servers}, as asked"

@@ -1,0 +1,253 @@
+"""Somebody else's cluster, as a Broker: asked through clients, and taken down only by the commands that were given.
+
+What is promised to its owner
+    Topics, groups and transactional ids of a run carry the run's prefix; topics and groups are deleted at the end of
+    each feature, and nothing else is written to, changed or deleted. If a scenario ends while the cluster is down, it
+    is started again.
+
+What proves that it was down
+    Kafka tells no client when a broker was started. So while a command runs, and after it, new clients look at the
+    cluster again and again; it counts as having been down only if one of them got no answer at any address, or was told
+    of fewer brokers than before. A single broker cannot be restarted unseen: it must close its listener. Of one of
+    several brokers it is proven that the cluster gave it up and took it back, not that its process is a new one; behind
+    a load balancer that second sign is the only one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from integrity.brokers import commands, leavings
+from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
+from integrity.clients import wire
+from integrity.clients.security import secrets
+from integrity.clients.types import Connection
+from integrity.errors import NotPossible, Unavailable
+from integrity.waiting import WaitTimeout, wait_until
+
+#: Seconds, before timeout_factor: until a broker that was asked to go has gone, and until all are back.
+GONE_SECONDS = 60.0
+READY_SECONDS = 300.0
+
+#: Seconds for a look at the cluster; a broker that is just starting accepts connections and answers late.
+LOOK_SECONDS = 2.0
+
+#: Replicas of a topic, where there are as many brokers.
+REPLICAS = 3
+
+#: What ``demand`` takes, and why an external cluster cannot do it. None: it can if a command was given.
+_NOT_HERE = {
+    "frozen": "an external cluster cannot be frozen",
+    "files": "the files of an external cluster are not the suite's to read or change",
+    "log": "the logs of an external cluster are not the suite's to read",
+    "settings": "the settings of an external cluster are not the suite's to choose",
+    "roles": "the brokers of an external cluster cannot be taken down one by one",
+}
+
+
+class ExternalBroker(Broker):
+    """The whole cluster behind ``bootstrap_servers``.
+
+    connection: with the prefix of the run's topics and groups. A command is a list of words, or None: then scenarios
+    that need it are skipped.
+    """
+
+    kind = "external"
+    lends_files = False
+    least_session = 6.0  # group.min.session.timeout.ms, unless its owner has lowered it
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        stop_command: Sequence[str] | None = None,
+        start_command: Sequence[str] | None = None,
+        kill_command: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(BrokerConfig())
+        self.label = "the cluster"
+        self._connection = connection
+        self._commands = {"stop_command": stop_command, "start_command": start_command, "kill_command": kill_command}
+        self._secrets = secrets(connection.properties)
+        self._nodes: frozenset[int] = frozenset()
+        self._since: float | None = None
+        self._is_down = False
+        self._seen_down = ""
+        self._transcript = ""
+
+    # -- what it is ---------------------------------------------------------------------------------
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.connection.bootstrap_servers
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    @property
+    def client_properties(self) -> Mapping[str, str]:
+        return self.connection.properties
+
+    @property
+    def version(self) -> str:
+        return f"an existing cluster at {self.bootstrap_servers}"
+
+    @property
+    def replication(self) -> int:
+        return max(1, min(REPLICAS, len(self._nodes)))
+
+    @property
+    def started_at(self) -> float | None:
+        """When it was first seen whole, or seen whole again after it was down; None while it is down."""
+        return None if self._is_down else self._since
+
+    @property
+    def data_directory(self) -> Path | None:
+        """None: its files are somewhere else."""
+        return None
+
+    def is_alive(self) -> bool:
+        return self._look() is not None
+
+    def is_usable(self) -> bool:
+        """True when every broker that was there at first is known to a new client now."""
+        return not self._is_down and self._is_whole()
+
+    def check_alive(self) -> None:
+        """Nothing: a cluster that does not answer for a moment is its clients' business, and shows there."""
+
+    def log(self, mark: int = 0) -> str:
+        """What the commands have printed; the brokers' own logs are somewhere else."""
+        return self._transcript[mark:]
+
+    def demand(self, ability: str) -> None:
+        """Raise NotPossible, with the reason, when this cannot be had: "stopped", "killed", or a key of _NOT_HERE."""
+        if ability in _NOT_HERE:
+            raise NotPossible(_NOT_HERE[ability])
+        option = {"stopped": "stop_command", "killed": "kill_command"}[ability]
+        if self._commands[option] is None:
+            raise NotPossible(f"the cluster cannot be {ability}: no -D {option} was given")
+
+    # -- its life -----------------------------------------------------------------------------------
+    def await_ready(self) -> None:
+        """Wait until new clients are told of every broker that was there before. Raises BrokerFailed."""
+        started = self._commands["start_command"] is not None
+        try:
+            wait_until(
+                self._is_whole,
+                what=f"all brokers of the cluster at {self.bootstrap_servers} to answer",
+                seconds=READY_SECONDS,
+                detail=lambda: f"{self._problem()}{'' if started else '; no -D start_command was given'}",
+                poll_seconds=commands.LOOK_SECONDS,
+            )
+        except WaitTimeout as timeout:
+            raise BrokerFailed(str(timeout)) from timeout
+        if self._is_down or self._since is None:
+            self._since = time.time()
+        self._is_down = False
+        self.listener(self.label, "ready", "")
+
+    def launch(self) -> None:
+        """Start it if it was taken down; a cluster that is up is left alone."""
+        if self._is_down:
+            self._launch()
+            self.listener(self.label, "started", "")
+
+    def stop(self) -> None:
+        """Take it down in order. Raises NotPossible without a stop_command, BrokerFailed when it is not seen to go."""
+        self._take_down("stopped", "stop_command")
+
+    def kill(self) -> None:
+        """Take it down without warning. Raises NotPossible without a kill_command, BrokerFailed as ``stop`` does."""
+        self._take_down("killed", "kill_command")
+
+    def freeze(self) -> None:
+        self.demand("frozen")
+
+    def thaw(self) -> None:
+        self.demand("frozen")
+
+    def refuses_connections(self) -> bool:
+        """True when it was seen to be down, in the sense of this module's first lines, since it was taken down."""
+        return bool(self._seen_down)
+
+    def _take_down(self, how: str, option: str) -> None:
+        self.demand(how)
+        if not self.is_usable():
+            raise BrokerFailed(f"the cluster was to be {how}, and is not whole to begin with: {self._problem()}")
+        self._is_down, self._seen_down = True, ""
+        self._run(option, watch=self._watch)
+        try:
+            wait_until(
+                self._watch,
+                what=f"a broker to go, after the {option} had ended",
+                seconds=GONE_SECONDS,
+                poll_seconds=commands.LOOK_SECONDS,
+            )
+        except WaitTimeout as timeout:
+            self._is_down = False
+            raise BrokerFailed(
+                f"{timeout}: every broker still answers, so nothing shows that it was {how}"
+            ) from timeout
+        self.listener(self.label, how, self._seen_down)
+
+    def _run(self, option: str, **more) -> None:
+        words = self._commands[option]
+        assert words is not None, "demand has been asked"
+        output = commands.run(option, words, secrets=self._secrets, **more)
+        self._transcript += f"-D {option}:\n{output}\n"
+
+    def _watch(self) -> str:
+        """Look, and remember the first sign of its being down; returns the sign, in words."""
+        if not self._seen_down:
+            found = self._look()
+            if found is None:
+                self._seen_down = "no address answered"
+            elif missing := self._nodes - found:
+                self._seen_down = f"without broker {', '.join(map(str, sorted(missing)))}"
+        return self._seen_down
+
+    def _is_whole(self) -> bool:
+        """Whether every broker is there that was there at the first look, which is this one if none was before."""
+        found = self._look()
+        if found is None:
+            return False
+        self._nodes = self._nodes or found
+        return self._nodes <= found
+
+    def _look(self) -> frozenset[int] | None:
+        """The node ids that a new client is told of; None when it is told nothing."""
+        try:
+            answer = wire.metadata(self.bootstrap_servers, self.client_properties, LOOK_SECONDS)
+        except Unavailable:
+            return None
+        return frozenset(broker.node_id for broker in answer.brokers) or None
+
+    def _problem(self) -> str:
+        """What a new client meets now, in words."""
+        try:
+            answer = wire.metadata(self.bootstrap_servers, self.client_properties, LOOK_SECONDS)
+        except Unavailable as error:
+            return str(error)
+        found = {broker.node_id for broker in answer.brokers}
+        return f"brokers {sorted(found)} are there, of {sorted(self._nodes | found)}"
+
+    # -- what the shared life cycle calls elsewhere -----------------------------------------------------
+    def _launch(self) -> None:
+        if self._commands["start_command"] is not None:
+            self._run("start_command")
+
+    def _discard(self) -> None:
+        """Start it if it is down, and delete what the run made. Raises BrokerFailed when either cannot be done."""
+        if self._is_down:
+            self.start()
+        if self._since is not None:
+            leavings.remove(self.connection)
+
+    def _terminate(self) -> NoReturn:
+        raise NotImplementedError("stop does it")
+
+    _kill = _freeze = _thaw = _terminate

@@ -1,0 +1,60 @@
+"""Removes what a run has made on somebody else's cluster: the topics and groups whose names begin with its prefix."""
+
+from __future__ import annotations
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from integrity.brokers.base import BrokerFailed
+from integrity.clients.kafka_python.settings import connection_arguments
+from integrity.clients.types import Connection
+from integrity.waiting import WaitTimeout, scaled, wait_until
+
+#: Seconds, before timeout_factor: a member that died counts until its session is over, and only then can its group go.
+REMOVE_SECONDS = 60.0
+
+#: Answers after which a group is gone, or was never stored.
+_GONE = ("OK", "GroupIdNotFoundError")
+
+
+def remove(connection: Connection) -> None:
+    """Delete them and wait until they are gone. Raises BrokerFailed, which names what is left, when they stay."""
+    if len(connection.prefix) < 8:
+        raise ValueError(f"{connection.prefix!r} is too short to be a run's prefix: it could be somebody else's")
+    where = f"the topics and groups {connection.prefix}* at {connection.bootstrap_servers}"
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_timeout_ms=int(scaled(REMOVE_SECONDS) * 1000),
+            **connection_arguments(connection, "kafka-integrity-clean-up", 10.0),
+        )
+    except KafkaError as error:
+        raise BrokerFailed(f"{where} could not be deleted: {error}") from error
+    try:
+        left: list[str] = []
+
+        def nothing_is_left() -> bool:
+            left[:] = _remove_once(admin, connection.prefix)
+            return not left
+
+        wait_until(
+            nothing_is_left,
+            what=f"{where} to be gone",
+            seconds=REMOVE_SECONDS,
+            detail=lambda: f"left are {', '.join(left)}",
+            poll_seconds=0.2,
+        )
+    except (KafkaError, WaitTimeout) as error:
+        raise BrokerFailed(f"{where} could not be deleted: {error}") from error
+    finally:
+        admin.close()
+
+
+def _remove_once(admin: KafkaAdminClient, prefix: str) -> list[str]:
+    """Ask for the deletion of all that is there; returns what was there (or resisted), in words."""
+    topics = [name for name in admin.list_topics() if name.startswith(prefix)]
+    if topics:
+        admin.delete_topics(topics, raise_errors=False)
+    groups = [group["group_id"] for group in admin.list_groups() if group["group_id"].startswith(prefix)]
+    answers = admin.delete_groups(groups) if groups else {}
+    resisting = [f"group {name} ({answer})" for name, answer in answers.items() if answer not in _GONE]
+    return [f"topic {name}" for name in topics] + resisting

@@ -1,0 +1,144 @@
+"""One short-lived connection that shows what a new client would meet: it is made, secured, asked and closed.
+
+It belongs to no client library, so what goes wrong has the same plain words whichever one a run uses: nobody there,
+a certificate that is not trusted, a password that is wrong. No text of an error holds a secret.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from kafka.errors import for_code
+from kafka.net.sasl import get_sasl_mechanism
+from kafka.protocol.metadata import MetadataRequest, MetadataResponse
+from kafka.protocol.parser import KafkaProtocol
+from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
+
+from integrity.clients import security
+from integrity.errors import Unavailable
+from integrity.waiting import scaled
+
+#: Seconds for making the connection and for each answer, before timeout_factor.
+ANSWER_SECONDS = 5.0
+
+
+class NoAnswer(Unavailable):
+    """Nobody answers at the address: it cannot be resolved, refuses, times out, or closes the connection."""
+
+
+class AccessDenied(Unavailable):
+    """Somebody answers, and the two sides do not come to terms: protocol, certificates, or credentials."""
+
+
+def metadata(addresses: str, properties: Mapping[str, str], seconds: float = ANSWER_SECONDS) -> MetadataResponse:
+    """The cluster's brokers as the first of ``addresses`` (separated by commas) that answers tells a new client.
+
+    Raises NoAnswer when none does, AccessDenied when one refuses; the text names the address.
+    """
+    problem: NoAnswer | None = None
+    for address in addresses.split(","):
+        try:
+            return _ask(address.strip(), security.parse(properties), scaled(seconds))
+        except NoAnswer as error:
+            problem = problem or error
+    assert problem is not None, "there is at least one address"
+    raise problem
+
+
+def _ask(address: str, secured: security.Security, seconds: float) -> MetadataResponse:
+    host, _, port = address.rpartition(":")
+    try:
+        with (
+            socket.create_connection((host.strip("[]"), int(port)), timeout=seconds) as plain,
+            _secured(plain, host.strip("[]"), secured) as connection,
+        ):
+            wire = _Wire(connection)
+            if secured.uses_sasl:
+                _log_in(wire, host, secured)
+            return wire.ask(MetadataRequest[8](topics=[], allow_auto_topic_creation=False))
+    except ssl.SSLError as error:
+        raise AccessDenied(f"{address}: {_tls_words(error)}") from error
+    except _LogInFailed as error:
+        raise AccessDenied(f"{address}: {error}") from error
+    except (EOFError, ConnectionResetError, BrokenPipeError, ValueError) as error:
+        raise NoAnswer(
+            f"{address} closes the connection instead of answering; it may want another security.protocol than "
+            f"{secured.protocol}"
+        ) from error
+    except socket.gaierror as error:
+        raise NoAnswer(f"{address}: the host's name cannot be resolved") from error
+    except TimeoutError as error:
+        raise NoAnswer(f"{address} does not answer within {seconds:.0f} s") from error
+    except OSError as error:
+        raise NoAnswer(f"{address} cannot be reached: {error.strerror or error}") from error
+
+
+def _secured(plain: socket.socket, host: str, secured: security.Security) -> socket.socket:
+    return secured.context().wrap_socket(plain, server_hostname=host) if secured.uses_tls else plain
+
+
+class _Wire:
+    """Requests and answers over a connection, one at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._protocol = KafkaProtocol(client_id="kafka-integrity-probe")
+
+    def ask(self, request: Any) -> Any:
+        self._protocol.send_request(request)
+        self._connection.sendall(self._protocol.send_bytes())
+        while True:
+            data = self._connection.recv(65536)
+            if not data:
+                raise EOFError("the connection was closed")
+            for _, answer in self._protocol.receive_bytes(data):
+                return answer
+
+
+class _LogInFailed(Exception):
+    """The words for why the cluster did not let us in."""
+
+
+def _log_in(wire: _Wire, host: str, secured: security.Security) -> None:
+    answer = wire.ask(SaslHandshakeRequest[1](mechanism=secured.mechanism))
+    if answer.error_code:
+        offered = ", ".join(answer.mechanisms) or "none"
+        raise _LogInFailed(f"the cluster does not take sasl.mechanism {secured.mechanism} here; it offers {offered}")
+    mechanism = get_sasl_mechanism(secured.mechanism)(
+        host=host,
+        security_protocol=secured.protocol,
+        sasl_mechanism=secured.mechanism,
+        sasl_plain_username=secured.username,
+        sasl_plain_password=secured.password,
+    )
+    while not mechanism.is_done():
+        answer = wire.ask(SaslAuthenticateRequest[1](auth_bytes=mechanism.auth_bytes()))
+        if answer.error_code:
+            name = for_code(answer.error_code).__name__
+            raise _LogInFailed(
+                f"the cluster does not accept user {secured.username!r} with this password by {secured.mechanism} "
+                f"({name}); check sasl.jaas.config"
+            )
+        try:
+            mechanism.receive(answer.auth_bytes)
+        except ValueError as error:
+            raise _LogInFailed(
+                f"the cluster does not prove that it knows the password ({secured.mechanism})"
+            ) from error
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    """Why TLS did not come about, and which property to look at."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if "ostname" in error.verify_message or "IP address" in error.verify_message:
+            return f"the broker's certificate is not for this host ({error.verify_message.rstrip('.')})"
+        return f"the broker's certificate is not trusted ({error.verify_message}); check ssl.truststore.location"
+    reason = str(error.reason or "").replace("_", " ").lower()
+    if "certificate required" in reason or "bad certificate" in reason or "unknown ca" in reason:
+        return f"the cluster wants another client certificate ({reason}); check ssl.keystore.location"
+    if "handshake failure" in reason:
+        return f"the cluster ended the TLS handshake ({reason}); it may want a client certificate"
+    return f"no TLS connection can be made ({reason or error}); check security.protocol"
