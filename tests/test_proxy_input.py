@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 from kafka.protocol.consumer import FetchResponse
-from kafka.protocol.metadata import ApiVersionsRequest, MetadataResponse
+from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, MetadataResponse
 
 from integrity.brokers import probe
 from integrity.brokers.embedded import EmbeddedBroker
-from integrity.faults.network import Exchange, Proxy, codec
+from integrity.faults.network import Exchange, Proxy, Reply, codec
 from integrity.faults.network.addresses import Addresses
 from integrity.faults.network.rules import Action, Rule, Tally, Where
 from integrity.runs import Run
@@ -179,6 +179,24 @@ def test_a_function_that_hangs_hangs_its_own_connection_only(front: Front) -> No
         assert answer(other)
         go.set()
         assert answer(slow)
+
+
+def test_replies_keep_their_place_among_the_brokers_answers(front: Front) -> None:
+    def reply(message: object, exchange: Exchange) -> Reply | None:
+        if exchange.head.correlation % 3:
+            return None
+        return Reply(ApiVersionsResponse[3](error_code=0, api_keys=[], throttle_time_ms=exchange.head.correlation))
+
+    with (
+        front.proxy.rewrite_request("ApiVersions", reply),
+        front.proxy.delay_answer("ApiVersions", n=2, seconds=0.1),
+        front.connect() as connection,
+    ):
+        connection.sendall(b"".join(api_versions(number) for number in range(1, 10)))
+        for number in range(1, 10):
+            body = answer(connection)
+            assert body[:4] == struct.pack(">i", number)
+            assert (len(body) < 20) == (number % 3 == 0)
 
 
 # -- parts ------------------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ from integrity.faults.network.stream import Fate, Stream
 if TYPE_CHECKING:
     from integrity.faults.network.server import Server
 
+#: Reads of 64 KiB before a socket is closed; more than its buffers hold, so only an endless writer is cut short.
+UNREAD_READS = 256
+
 _numbers = itertools.count(1)
 
 #: What happens to a request itself; everything else happens to its answer.
@@ -139,7 +142,7 @@ class Connection:
         def told(result: Told) -> None:
             if result.what == "send":
                 self._pass_request(flight, result.frame, others)
-            elif result.what == "reply":
+            elif result.what == "reply" and codec.is_answered(frame, flight.head):
                 flight.reply = result.frame
                 self._flights.append(flight)
                 self._answers.interested = True
@@ -294,11 +297,11 @@ class Connection:
 
 
 def close_socket(end: socket.socket) -> None:
-    """Close it so that what was written arrives: unread bytes at closing would turn the end into a reset."""
+    """Close it so that what was written arrives: bytes unread at closing would turn the end into a reset."""
     try:
-        while end.recv(1 << 16):
-            pass
-        end.shutdown(socket.SHUT_RDWR)
+        for _ in range(UNREAD_READS):
+            if not end.recv(1 << 16):
+                break
     except OSError:
-        pass  # nothing unread, or the other side was quicker: either way only close is left
+        pass  # nothing is unread, or the connection has failed: either way only closing is left
     end.close()

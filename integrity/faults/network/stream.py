@@ -88,7 +88,9 @@ class Stream:
         self._watch()
 
     def unblock(self) -> None:
-        """Go on after ``block``."""
+        """Go on after ``block``; after ``then`` there is nothing to go on with."""
+        if self._after is not None:
+            return
         self._blocked = False
         if self.interested and not self._closed:
             self._owner.boundary(self)
@@ -104,8 +106,11 @@ class Stream:
     def make_opaque(self) -> None:
         """Look at nothing any more."""
         self._opaque = True
+        if self._collected is not None:
+            collected, self._collected = self._collected, None
+            self.emit(collected)
 
-    def emit(self, data: bytes | memoryview, seconds: float = 0.0) -> None:
+    def emit(self, data: bytes | bytearray | memoryview, seconds: float = 0.0) -> None:
         """Write this next, ``seconds`` later than it otherwise would be."""
         if self._closed or not data:
             return

@@ -1,0 +1,94 @@
+"""The network between the brokers of one cluster, as processes of this machine: it can be cut around any one of them.
+
+Each broker is given two links: one by which the other brokers reach it (to copy its messages), one by which the other
+controllers do. Clients reach it past both. A broker that is cut off is no longer reached by either link, and its own
+connections, which are told by the client ids that Kafka gives them, no longer reach the others'.
+Client ids: ``ReplicaFetcherThread`` uses ``broker-N-fetcher-F``, ``KafkaRaftManager`` ``raft-client-N``,
+``NodeToControllerChannelManager`` plain ``N`` (Kafka 4.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from integrity.brokers.base import Broker, Listener
+from integrity.faults.network.fault import Fault
+from integrity.faults.network.proxy import Proxy
+from integrity.runs import Run
+
+#: The listener at which brokers reach each other.
+LISTENER = "BROKERS"
+
+
+class Between:
+    """Links between these brokers, which must not have been started yet. Events go to ``listener``."""
+
+    def __init__(self, run: Run, nodes: Sequence[Broker]) -> None:
+        self._run = run
+        self._proxy = Proxy(run)
+        self._faults: list[Fault] = []
+        self._nodes = list(nodes)
+        self._ports: list[int] = []
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        voters = []
+        for node in self._nodes:
+            number = node.config.node
+            voters.append(f"{number}@{self._proxy.link(_quorum(number), node.controller_address).address}")
+        for node in self._nodes:
+            port = self._run.lease_port()
+            self._ports.append(port)
+            link = self._proxy.link(_brokers(node.config.node), f"127.0.0.1:{port}")
+            controller = self._proxy.links[_quorum(node.config.node)]
+            clients = f"PLAINTEXT://{node.bootstrap_servers}"
+            node.adopt(
+                {
+                    "controller.quorum.voters": ",".join(voters),
+                    "inter.broker.listener.name": LISTENER,
+                    "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,{LISTENER}:PLAINTEXT",
+                    "listeners": f"{clients},{LISTENER}://127.0.0.1:{port},CONTROLLER://{node.controller_address}",
+                    "advertised.listeners": f"{clients},{LISTENER}://{link.address},CONTROLLER://{controller.address}",
+                }
+            )
+
+    @property
+    def listener(self) -> Listener:
+        return self._proxy.listener
+
+    @listener.setter
+    def listener(self, listener: Listener) -> None:
+        self._proxy.listener = listener
+
+    def isolate(self, node: Broker) -> None:
+        """Cut this broker off from all others, both ways: packets vanish, and come when it is over."""
+        number = node.config.node
+        silence = self._proxy.blackhole
+        self._faults += [silence(link=_brokers(number)), silence(link=_quorum(number))]
+        for client in (f"broker-{number}-*", f"raft-client-{number}", str(number)):
+            self._faults.append(silence(client=client))
+
+    def heal(self) -> None:
+        """Let everybody reach everybody again."""
+        faults, self._faults = self._faults, []
+        for fault in faults:
+            fault.lift()
+
+    def close(self) -> None:
+        """End the links. Raises ProxyFailed when they were gone before."""
+        for port in self._ports:
+            self._run.release_port(port)
+        self._ports = []
+        self._proxy.close()
+
+
+def _brokers(number: int) -> str:
+    return f"brokers to broker {number}"
+
+
+def _quorum(number: int) -> str:
+    return f"controllers to broker {number}"
