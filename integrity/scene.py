@@ -12,6 +12,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -66,6 +67,8 @@ class Scene:
         self.topics: list[str] = []
         #: Those of them that the scenario's own readers have read to their ends, after the last message was sent.
         self.already_read: set[str] = set()
+        #: Where clients connect, when that is not at the brokers themselves (``host:port``, several by commas).
+        self.route: str | None = None
         self._verdict: anomalies.Verdict | None = None
         self.sent: list[str] = []
         self.read: list[str] = []
@@ -76,7 +79,8 @@ class Scene:
     # -- parts --------------------------------------------------------------------------------------
     @property
     def connection(self) -> Connection:
-        return self.broker.connection
+        known = self.broker.connection
+        return known if self.route is None else replace(known, bootstrap_servers=self.route)
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -94,15 +98,20 @@ class Scene:
             self._parts[kind] = kind(self)
         return self._parts[kind]
 
-    def use_broker(self, settings: Mapping[str, str], version: str | None = None) -> Broker:
+    def use_broker(
+        self, settings: Mapping[str, str], version: str | None = None, *, small_disk: bool = False
+    ) -> Broker:
         """Start a broker for this scenario alone, with these server properties, and work with it from now on.
 
-        version: of Kafka, where it is not to be the run's. Raises NotPossible where that cannot be had.
+        version: of Kafka, where it is not to be the run's. small_disk: on a volume that can be filled.
+        Raises NotPossible where that cannot be had.
         """
         broker = self.brokers.create(settings)
         self._own_brokers.append(broker)
         if version is not None:
             broker.become(version)
+        if small_disk:
+            broker.use_small_disk()
         self._log_marks[broker] = 0
         broker.listener = self.note
         broker.start()

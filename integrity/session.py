@@ -19,20 +19,21 @@ from integrity import reports as reporting
 from integrity import settings as options
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers, choose
-from integrity.brokers.cluster import Cluster
 from integrity.clients import driver
 from integrity.errors import NotPossible, SuiteError
 from integrity.reports.model import RunFacts
 from integrity.runs import Run
 from integrity.scene import Scene
 
-#: What a feature needs, by its tag: brokers that replicate to each other, or, without the tag, one broker.
+#: What a feature needs, by its tag: brokers that replicate to each other, the same over a network that can be cut, or,
+#: without a tag, one broker.
 CLUSTER = "cluster"
+SEVERABLE = "severable_cluster"
 ONE_BROKER = "one broker"
 
 
 def _need(feature) -> str:
-    return CLUSTER if CLUSTER in feature.tags else ONE_BROKER
+    return next((need for need in (CLUSTER, SEVERABLE) if need in feature.tags), ONE_BROKER)
 
 
 def stop_at_once(error: SuiteError) -> NoReturn:
@@ -60,6 +61,7 @@ class Session:
         self.scene: Scene | None = None
         self._broker_error: Exception | None = None
         self._spare: Broker | None = None
+        self._spare_is = ONE_BROKER
         #: What each feature that is still to run needs, in their order; and what the one in hand needs.
         self._ahead: list[str] = []
         self._needed = ONE_BROKER
@@ -125,26 +127,29 @@ class Session:
             self._launch_spare()
 
     def _create(self, need: str) -> Broker:
-        return self.brokers.create_cluster() if need == CLUSTER else self.brokers.create()
+        if need == ONE_BROKER:
+            return self.brokers.create()
+        return self.brokers.create_cluster(severable=need == SEVERABLE)
 
     def _take_spare(self) -> Broker | None:
         """The broker that was launched ahead, if it is what is needed now."""
-        spare = self._spare
-        if spare is None or isinstance(spare, Cluster) != (self._needed == CLUSTER):
+        if self._spare is None or self._spare_is != self._needed:
             return None
-        self._spare = None
+        spare, self._spare = self._spare, None
         return spare
 
     def _launch_spare(self) -> None:
         """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
         if not self._ahead or not self.brokers.boot:
             return
-        spare = self._create(self._ahead[0])
+        spare = None
         try:
+            spare = self._create(self._ahead[0])
             spare.launch()
-            self._spare = spare
+            self._spare, self._spare_is = spare, self._ahead[0]
         except Exception:  # noqa: BLE001 - the feature that needs it tries again, and then the error counts
-            self.brokers.discard(spare)
+            if spare is not None:
+                self.brokers.discard(spare)
 
     def close_feature(self) -> None:
         if self.broker is not None:

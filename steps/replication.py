@@ -1,10 +1,12 @@
 """Several brokers, and what is done to the one that has a role."""
 
 from behave import given, register_type, then, when
+from hamcrest import assert_that, equal_to
 
 from integrity.faults.process import WAYS_DOWN
 from integrity.scenes import in_sync as in_sync_scenes
 from integrity.scenes import unreplicated
+from integrity.scenes.cut_off import CutOff
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import require_alike
@@ -117,3 +119,26 @@ def a_follower_without_them_takes_over(context, messages):
 @skippable
 def the_last_replica_loses_its_tail(context, messages):
     unreplicated.lose_power_alone(context.scene, messages)
+
+
+# -- the network ------------------------------------------------------------------------------------------
+@given("clients that reach the brokers over a network that can be cut")
+def clients_over_a_network(context):
+    context.scene.part(CutOff).watch_the_way()
+
+
+@when("the {role:Role} is cut off from the other brokers until they go on without it, and connected again")
+@skippable
+def cut_off_from_the_others(context, role):
+    context.scene.part(CutOff).isolate(role)
+
+
+@when("the clients are cut off from the {role:Role} until all of them wait, and connected again")
+def the_clients_are_cut_off(context, role):
+    context.scene.part(CutOff).cut_clients_off(role)
+
+
+@then("nothing that only the old leader had was acknowledged, or is seen by anybody")
+def nothing_stranded_was_seen(context):
+    found = context.scene.part(CutOff).stranded_that_were_seen()
+    assert_that(found, equal_to([]), "messages that no follower had")

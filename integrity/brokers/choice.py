@@ -89,6 +89,11 @@ class Brokers:
             jvm.prepare(self._distribution, run)
 
     @property
+    def run(self) -> Run:
+        """The run they belong to."""
+        return self._run
+
+    @property
     def version(self) -> str:
         """Kafka's version, or the image, in words for reports."""
         if self._choice.kind == "embedded":
@@ -115,8 +120,13 @@ class Brokers:
         self._made.append(broker)
         return broker
 
-    def create_cluster(self, settings: Mapping[str, str] | None = None, size: int = SIZE) -> Cluster:
-        """Brokers of this run that replicate to each other, not started yet. settings: as for ``create``, for each."""
+    def create_cluster(
+        self, settings: Mapping[str, str] | None = None, size: int = SIZE, *, severable: bool = False
+    ) -> Cluster:
+        """Brokers of this run that replicate to each other, not started yet. settings: as for ``create``, for each.
+
+        severable: the network between them can be cut, at the price of some speed.
+        """
         if self._choice.kind == "external":
             raise NotPossible("the brokers of an external cluster cannot be taken down one by one")
         nodes: list[Broker] = []
@@ -126,11 +136,16 @@ class Brokers:
             voters = ",".join(f"{node.config.node}@{node.controller_address}" for node in nodes)
             for node in nodes:
                 node.adopt({"controller.quorum.voters": voters})
+            network = None
+            if severable:
+                from integrity.faults.network.between import Between
+
+                network = Between(self._run, nodes)
         except BaseException:
             for node in nodes:
                 node.discard()
             raise
-        cluster = Cluster(nodes)
+        cluster = Cluster(nodes, network)
         self._made.append(cluster)
         return cluster
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from integrity.brokers import administration, probe
 from integrity.brokers.base import READY_SECONDS, Broker, BrokerConfig, BrokerFailed, Listener
@@ -49,11 +49,31 @@ class State:
         return (self.epoch, -len(self.in_sync)) > (other.epoch, -len(other.in_sync))
 
 
-class Cluster(Broker):
-    """Brokers of one cluster. Its ``listener`` hears what happens to each; the subject is that broker's label."""
+class Network(Protocol):
+    """What connects the brokers of a cluster with each other, where it can be cut."""
 
-    def __init__(self, nodes: Sequence[Broker]) -> None:
+    listener: Listener
+
+    def isolate(self, node: Broker) -> None:
+        """Cut this broker off from the others, both ways; clients still reach it."""
+
+    def heal(self) -> None:
+        """Let everybody reach everybody again."""
+
+    def close(self) -> None:
+        """End it, once the brokers are gone."""
+
+
+class Cluster(Broker):
+    """Brokers of one cluster. Its ``listener`` hears what happens to each; the subject is that broker's label.
+
+    network: between them, where a scenario is to cut it.
+    """
+
+    def __init__(self, nodes: Sequence[Broker], network: Network | None = None) -> None:
         self._nodes = tuple(nodes)
+        self._network = network
+        self._isolated: set[Broker] = set()
         self.kind = nodes[0].kind
         super().__init__(BrokerConfig(node=0, settings=nodes[0].config.settings, brokers=len(nodes)))
         self.label = "the cluster"
@@ -75,6 +95,8 @@ class Cluster(Broker):
     def listener(self, listener: Listener) -> None:
         for node in self._nodes:
             node.listener = listener
+        if self._network is not None:
+            self._network.listener = listener
 
     @property
     def bootstrap_servers(self) -> str:
@@ -129,7 +151,12 @@ class Cluster(Broker):
         self.each(Broker.thaw)
 
     def discard(self) -> None:
-        self.each(Broker.discard)
+        network, self._network = self._network, None
+        try:
+            self.each(Broker.discard)
+        finally:
+            if network is not None:
+                network.close()
 
     def refuses_connections(self) -> bool:
         return all(node.refuses_connections() for node in self._nodes)
@@ -143,6 +170,22 @@ class Cluster(Broker):
         except (WaitTimeout, BrokerFailed):
             return False
         return True
+
+    def isolate(self, node: Broker) -> None:
+        """Cut a broker off from the others. Raises NotPossible where their network cannot be cut."""
+        if self._network is None:
+            raise NotPossible("the network between these brokers cannot be cut")
+        self._isolated.add(node)
+        self._network.isolate(node)
+        self.listener(node.label, "cut off", "from the other brokers")
+
+    def heal(self) -> None:
+        """Undo every ``isolate``."""
+        if self._isolated:
+            self._network.heal()
+        for node in self._isolated:
+            self.listener(node.label, "connected", "to the other brokers again")
+        self._isolated.clear()
 
     def each(self, work: Callable[[Broker], T], nodes: Iterable[Broker] | None = None) -> list[T]:
         """Do this to each node (or to these) at the same time; raises the first error, when all are through."""
@@ -221,7 +264,12 @@ class Cluster(Broker):
 
     def any_address(self) -> str:
         """The address of a node that should answer."""
-        return next(node.bootstrap_servers for node in self._nodes if node.is_alive() and not node.is_frozen)
+        return self._reachable()[0].bootstrap_servers
+
+    def _reachable(self) -> list[Broker]:
+        """The nodes that run, are not frozen, and can reach the others."""
+        nodes = (node for node in self._nodes if node not in self._isolated)
+        return [node for node in nodes if node.is_alive() and not node.is_frozen]
 
     def _ask_all(self, question: Callable[[Broker], T]) -> list[T]:
         """The answers of the nodes that give one; a node that is down, or has no answer yet, gives none."""
@@ -232,7 +280,7 @@ class Cluster(Broker):
             except (OSError, administration.Refused):
                 return None
 
-        asked = [node for node in self._nodes if node.is_alive() and not node.is_frozen]
+        asked = self._reachable()
         return [answer for answer in self.each(ask, asked) if answer is not None] if asked else []
 
     # -- what is done to its nodes, not to itself -----------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TypeVar
 
 from integrity.clients import Publisher, Reader
@@ -74,14 +75,17 @@ class Load:
         self._seen: list[int] = []
 
     # -- at work --------------------------------------------------------------------------------------
-    def publish(self, publishers: int = 1, **options: object) -> None:
-        """Let so many publishers begin, each sending to all topics; ``options`` are fields of PublisherOptions."""
+    def publish(self, publishers: int = 1, *, size: int = 100, **options: object) -> None:
+        """Let so many publishers begin, each sending messages of ``size`` bytes to all topics.
+
+        options: fields of PublisherOptions.
+        """
         options = {"max_unsettled": MOST_UNSETTLED, "delivery_timeout": PUBLISH_SECONDS} | options
         for _ in range(publishers):
             # Made here, so that none of them still has to get to know a broker that is about to go away.
             publisher = self._scene.driver.publisher(self._scene.connection, self._scene.recorder, **options)
             self._publishers.append(publisher)
-            self._begin(f"publisher {publisher.id}", publisher, self._send)
+            self._begin(f"publisher {publisher.id}", publisher, partial(self._send, size))
         self.wait_for_progress()
 
     def read(self, readers: int = 1, **options: object) -> None:
@@ -103,10 +107,10 @@ class Load:
 
         self._workers.append(Worker(name, run))
 
-    def _send(self, publisher: Publisher, worker: Worker) -> None:
+    def _send(self, size: int, publisher: Publisher, worker: Worker) -> None:
         while not worker.stopping.wait(PAUSE_SECONDS):
             for topic in self._scene.topics:
-                publisher.publish(topic, BURST)
+                publisher.publish(topic, BURST, size=size)
         publisher.flush(PUBLISH_SECONDS)
 
     def _follow(self, reader: Reader, worker: Worker, index: int) -> None:
@@ -142,15 +146,15 @@ class Load:
         for worker in self._workers:
             worker.check()
 
-    def wait_for_progress(self) -> None:
-        """Wait until every publisher and every reader has got further than it is now.
+    def wait_for_progress(self, *, readers: bool = True) -> None:
+        """Wait until every publisher and, unless they do not matter, every reader has got further than it is now.
 
         Raises WaitTimeout, saying who stalls, when one does not within PROGRESS_SECONDS.
         """
-        before = self._standing()
+        before = self._standing(readers)
 
         def stalled() -> list[str]:
-            now = self._standing()
+            now = self._standing(readers)
             return [name for name in before if now[name] <= before[name]]
 
         wait_until(
@@ -187,8 +191,10 @@ class Load:
         """The scenario is over, however it went."""
         self.finish()
 
-    def _standing(self) -> dict[str, int]:
+    def _standing(self, readers: bool) -> dict[str, int]:
         standing = {f"publisher {p.id}": p.counts["acknowledged"] for p in self._publishers}
+        if not readers:
+            return standing
         return standing | {f"reader {number + 1}": seen for number, seen in enumerate(self._seen)}
 
     def _errors(self) -> dict[str, int]:

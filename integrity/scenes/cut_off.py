@@ -1,0 +1,133 @@
+"""The network cut: around one broker, and between the clients and one broker."""
+
+from __future__ import annotations
+
+import duckdb
+
+from integrity.clients import Connection, Publisher
+from integrity.faults.network import Proxy
+from integrity.faults.process import FaultNotProven
+from integrity.history import on_disk
+from integrity.scene import Scene
+from integrity.scenes.load import Load
+from integrity.scenes.publishers import acknowledged
+from integrity.scenes.replication import Replication
+from integrity.waiting import wait_until
+
+#: Messages sent to a leader that has been cut off, which it can store and never acknowledge.
+STRANDED = 100
+
+#: Seconds for which their publisher waits; it asks nobody else.
+STRANDED_SECONDS = 2.0
+
+#: Seconds, before timeout_factor, for the leader to store them.
+STORE_SECONDS = 20.0
+
+
+class CutOff:
+    """A broker that others do not reach, for a while. A part of the scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._replication = scene.part(Replication)
+        self._proxy: Proxy | None = None
+        #: The publisher whose messages, from its second on, only the leader that was cut off had.
+        self._stranded_publisher: int | None = None
+
+    # -- a broker from the others -------------------------------------------------------------------------
+    def isolate(self, role: str) -> None:
+        """Cut the holder of the role off from the other brokers until the work goes on without it, then heal."""
+        replication, cluster = self._replication, self._replication.cluster
+        node = replication.holder(role)
+        leads = role == "leader"
+        with self._publisher_that_knows_only(node) as publisher:
+            if leads:
+                publisher.publish(self._scene.topics[0], 1)
+                acknowledged(publisher, 1)
+            cluster.isolate(node)
+            try:
+                if leads:
+                    self._strand(publisher, node)
+                replication.goes_on_without(node, readers=False)
+            finally:
+                cluster.heal()
+        replication.recovered()
+
+    def _publisher_that_knows_only(self, node) -> Publisher:
+        return self._scene.driver.publisher(
+            Connection(node.bootstrap_servers),
+            self._scene.recorder,
+            idempotent=False,
+            retries=0,
+            request_timeout=STRANDED_SECONDS / 2,
+            delivery_timeout=STRANDED_SECONDS,
+        )
+
+    def _strand(self, publisher: Publisher, node) -> None:
+        """Send messages that the leader stores and cannot acknowledge. Raises FaultNotProven when it could."""
+        publisher.publish(self._scene.topics[0], STRANDED)
+        wait_until(
+            lambda: self._stored(publisher.id, node) == STRANDED + 1,
+            what=f"{node.label} to store what it cannot acknowledge",
+            seconds=STORE_SECONDS,
+        )
+        if publisher.counts["acknowledged"] > 1:
+            raise FaultNotProven(f"{node.label} was cut off, and its followers still confirm what it stores")
+        self._stranded_publisher = publisher.id
+        self._scene.note(node.label, "has stored", f"{STRANDED} messages that no follower has")
+
+    def _stored(self, publisher: int, node) -> int:
+        """How many of the publisher's messages the broker holds."""
+        with node.look() as directory:
+            return sum(row.publisher == publisher for row in on_disk.records(directory, self._scene.topics))
+
+    def stranded_that_were_seen(self) -> list[str]:
+        """Where messages that only the old leader had were seen: acknowledged, read, on a broker; in words."""
+        if self._stranded_publisher is None:
+            raise FaultNotProven("no message was left to a leader that was cut off")
+        self._scene.verdict()
+        cluster = self._replication.cluster
+        found = [
+            f"{node.label} holds {count - 1}"
+            for node in cluster.nodes
+            if (count := self._stored(self._stranded_publisher, node)) > 1
+        ]
+        for table, what, condition in (
+            ("sends", "acknowledged", "AND outcome = 'acknowledged'"),
+            ("reads", "read", ""),
+        ):
+            count = self._count(table, condition)
+            if count:
+                found.append(f"{count} were {what}")
+        return found
+
+    def _count(self, table: str, condition: str) -> int:
+        parts = str(self._scene.folder / table / "*.parquet")
+        query = f"SELECT count(*) FROM read_parquet(?) WHERE publisher = ? AND sequence > 0 {condition}"
+        with duckdb.connect() as database:
+            return database.execute(query, [parts, self._stranded_publisher]).fetchone()[0]
+
+    # -- the clients from a broker ------------------------------------------------------------------------
+    def watch_the_way(self) -> None:
+        """From now on the scenario's clients reach the brokers by a network that can be cut."""
+        nodes = self._replication.cluster.nodes
+        addresses = {node.label: node.bootstrap_servers for node in nodes}
+        self._proxy = Proxy(self._scene.brokers.run, addresses, listener=self._scene.note)
+        self._scene.route = self._proxy.bootstrap_servers
+
+    def cut_clients_off(self, role: str) -> None:
+        """Cut all clients off from the holder of the role until every publisher waits, then heal."""
+        node = self._replication.holder(role)
+        load = self._scene.part(Load)
+        fault = self._proxy.blackhole(link=node.label)
+        try:
+            load.wait_until_waiting()
+        finally:
+            fault.lift()
+        self._replication.recovered()
+
+    def close(self) -> None:
+        """End the network of the clients, and before it their work."""
+        self._scene.part(Load).finish()
+        if self._proxy is not None:
+            self._proxy.close()
