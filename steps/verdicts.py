@@ -12,6 +12,7 @@ from integrity.scenes.content import TooLarge
 from integrity.scenes.deliveries import never_delivered, repeated, repeated_though_committed
 from integrity.scenes.groups import Groups
 from integrity.scenes.reading import NOON, Reading
+from integrity.scenes.words import nothing, place
 from integrity.vocabulary import count
 
 register_type(Count=count)
@@ -50,29 +51,31 @@ def every_acknowledged_message_is_read(context):
 # -- order ----------------------------------------------------------------------------------------------
 @then("every partition holds {messages:Count} messages")
 def every_partition_holds(context, messages):
-    held = {place: len(records) for place, records in _by_partition(context).items()}
-    wanted = dict.fromkeys(order.scene_partitions(context.scene), messages)
-    assert_that(held, equal_to(wanted), "messages in each partition")
+    held = _by_partition(context)
+    counts = {where: len(held.get(where, ())) for where in order.scene_partitions(context.scene)}
+    wrong = [f"{place(where)} holds {count:,}" for where, count in counts.items() if count != messages]
+    assert_that(wrong, nothing(), f"partitions that do not hold {messages:,} messages")
 
 
 @then("the messages of different publishers are mixed in every partition")
 def the_messages_are_mixed(context):
-    for place, records in _by_partition(context).items():
-        publishers = len({record.publisher for record in records})
-        assert_that(order.turns(records), greater_than(publishers - 1), f"changes of publisher in {place}")
+    for where, records in _by_partition(context).items():
+        blocks = len({record.publisher for record in records})
+        turns = order.turns(records) + 1
+        assert_that(turns, greater_than(blocks), f"turns that {blocks} publishers took in {place(where)}")
 
 
 @then("all messages with the same key are in the same partition")
 def the_same_key_is_in_the_same_partition(context):
     places = order.partitions_of_keys(context.scene.part(Reading).records)
-    torn = {key: where for key, where in places.items() if len(where) > 1}
-    assert_that(torn, equal_to({}), "keys in more than one partition")
+    torn = [f"{key!r} in {len(where)} partitions" for key, where in places.items() if len(where) > 1]
+    assert_that(torn, nothing(), "keys in more than one partition")
 
 
 @then("the keys are spread over all partitions")
 def the_keys_are_spread(context):
-    used = sorted(_by_partition(context))
-    assert_that(used, equal_to(order.scene_partitions(context.scene)), "partitions in use")
+    unused = set(order.scene_partitions(context.scene)) - set(_by_partition(context))
+    assert_that([place(where) for where in sorted(unused)], nothing(), "partitions without a key")
 
 
 @then("a reader of all partitions gets later messages before earlier ones")
@@ -94,7 +97,8 @@ def the_large_message_is_rejected(context):
 
 @then("nobody sees the message over the limit")
 def nobody_sees_the_large_message(context):
-    assert_that(context.scene.part(TooLarge).seen(), equal_to([]), "offsets at which a reader got it")
+    seen = [f"offset {offset}" for offset in context.scene.part(TooLarge).seen()]
+    assert_that(seen, nothing(), "where a reader got the message over the limit")
 
 
 # -- readers --------------------------------------------------------------------------------------------
@@ -132,13 +136,14 @@ def _places(records):
 def every_group_is_handed_every_message(context):
     for group in context.scene.part(Groups).all:
         missing = never_delivered(group.deliveries, context.scene.part(Reading).records)
-        assert_that(missing, equal_to([]), f"what no member of {group.name} was handed (partition, offset)")
+        assert_that([place(*what) for what in missing], nothing(), f"what no member of {group.name} was handed")
 
 
 @then("no group is handed a message twice")
 def no_group_is_handed_a_message_twice(context):
     for group in context.scene.part(Groups).all:
-        assert_that(repeated(group.deliveries), equal_to([]), f"what {group.name} was handed again")
+        again = [str(delivery) for delivery in repeated(group.deliveries)]
+        assert_that(again, nothing(), f"what {group.name} was handed again")
 
 
 @then("every member is handed a share")
@@ -150,14 +155,19 @@ def every_member_is_handed_a_share(context):
 @then("the group's committed offsets are those that its members committed last")
 def the_committed_offsets_are_the_last(context):
     group = context.scene.part(Groups).one
-    assert_that(group.committed, equal_to(group.committed_last), f"what {group.name} has committed")
+    wrong = [
+        f"{place(where)}: {group.committed.get(where)} instead of {offset}"
+        for where, offset in group.committed_last.items()
+        if group.committed.get(where) != offset
+    ]
+    assert_that(wrong, nothing(), f"committed offsets of {group.name} that are not the last ones its members committed")
 
 
 @then("nothing is handed out again that the group had committed")
 def nothing_committed_is_handed_out_again(context):
     group = context.scene.part(Groups).one
-    wrong = repeated_though_committed(group.deliveries, group.commits)
-    assert_that(wrong, equal_to([]), f"what {group.name} was handed again although it had committed it")
+    wrong = [str(delivery) for delivery in repeated_though_committed(group.deliveries, group.commits)]
+    assert_that(wrong, nothing(), f"what {group.name} was handed again although it had committed it")
 
 
 @then("what the dead member had not committed is handed out again")
@@ -165,16 +175,18 @@ def the_dead_members_work_is_handed_out_again(context):
     group = context.scene.part(Groups).one
     left = {(delivery.place, delivery.offset) for member in group.members for delivery in member.taken_along}
     again = {(delivery.place, delivery.offset) for delivery in repeated(group.deliveries)}
-    assert_that(len(left), greater_than(0), "what the dead member had not committed")
-    assert_that(sorted(left - again), equal_to([]), "what the dead member had not committed and nobody got again")
+    forgotten = [place(*what) for what in sorted(left - again)]
+    assert_that(len(left), greater_than(0), "messages the dead member had not committed")
+    assert_that(forgotten, nothing(), "what the dead member had not committed and nobody was handed again")
 
 
 @then("the next member of the group is not handed what the dead one had committed and not processed")
 def the_next_member_is_not_handed_it(context):
     group = context.scene.part(CommitsByItself)
     handed = {(delivery.place, delivery.offset) for delivery in group.handed_to_the_next()}
+    again = [place(*what) for what in sorted(handed & group.passed_by)]
     assert_that(len(group.passed_by), greater_than(0), "messages committed and not processed")
-    assert_that(sorted(handed & group.passed_by), equal_to([]), "what the next member was handed of them")
+    assert_that(again, nothing(), "what the next member was handed of them")
 
 
 @then("messages are found that were committed before they were processed")

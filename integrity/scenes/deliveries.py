@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from integrity.clients import Record
 from integrity.clients.base import Partition
+from integrity.scenes.words import place
 
 
 class Delivery(NamedTuple):
@@ -19,6 +20,9 @@ class Delivery(NamedTuple):
     place: Partition
     offset: int
     at: int
+
+    def __str__(self) -> str:
+        return f"{place(self.place, self.offset)} to member {self.member}"
 
 
 class Commit(NamedTuple):

@@ -12,6 +12,7 @@ from integrity.scenes import order
 from integrity.scenes.deliveries import Commit, Delivery
 from integrity.scenes.load import Load
 from integrity.scenes.member import SESSION_SECONDS, Member
+from integrity.scenes.words import place
 from integrity.waiting import wait_until
 
 #: How many records a group is handed before and after a change of its members, at least.
@@ -60,7 +61,10 @@ class Group:
             what=f"the members of {self.name} to share all partitions",
             seconds=READ_SECONDS,
             check=self.check,
-            detail=lambda: str({member.number: sorted(member.holds) for member in self._at_work()}),
+            detail=lambda: "; ".join(
+                f"member {member.number} holds {', '.join(map(place, sorted(member.holds))) or 'none'}"
+                for member in self._at_work()
+            ),
         )
 
     def wait_for_more(self, count: int) -> None:
@@ -123,12 +127,12 @@ class Group:
         """The partitions in which it has not committed the end, and how far it got in them."""
         reached = dict(self.committed)
         for member in self.members:
-            for place, offset in member.reached.copy().items():
-                reached[place] = max(offset, reached.get(place, 0))
+            for where, offset in member.reached.copy().items():
+                reached[where] = max(offset, reached.get(where, 0))
         return {
-            f"{place[0]}-{place[1]}": f"{reached.get(place, 0):,} of {end:,}"
-            for place, end in sorted(ends.items())
-            if reached.get(place, 0) < end
+            place(where): f"{reached.get(where, 0):,} of {end:,}"
+            for where, end in sorted(ends.items())
+            if reached.get(where, 0) < end
         }
 
 
