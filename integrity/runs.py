@@ -24,6 +24,7 @@ from typing import IO
 
 import psutil
 
+from integrity import mounts
 from integrity.errors import Unavailable
 
 #: Ports below every system's ephemeral range: a client's own connection can never be given one of these
@@ -116,6 +117,7 @@ class Run:
         if self._lock is None:
             return
         end_processes(self.id)
+        mounts.unmount_below(self.directory)
         shutil.rmtree(self.directory, ignore_errors=False)
         for port in list(self._leases):
             self.release_port(port)
@@ -172,6 +174,7 @@ def sweep(base: Path) -> list[str]:
                     docker.remove_leftovers(folder.name)
                 except Unavailable:
                     continue
+            mounts.unmount_below(folder)
             shutil.rmtree(folder)
             (base / "locks" / folder.name).unlink(missing_ok=True)
             done.append(f"a run that was killed left {len(killed)} process(es) and {folder}: removed")

@@ -16,14 +16,12 @@ def a_broker_that_cleans_up(context):
     context.scene.use_broker(cleaning.QUICK_CLEANING)
 
 
-@given(
-    "{rounds:Count} values for each of {keys:Count} keys were acknowledged, and then the deletion of {deleted:Count} keys"
-)
+@given("{rounds:Count} values for each of {keys:Count} keys were acknowledged, and the deletion of {deleted:Count}")
 def values_were_acknowledged(context, rounds, keys, deleted):
     cleaning.publish_values(context.scene, keys, rounds, deleted)
 
 
-@given("{old:Count} messages that are days old were acknowledged and have expired, and {new:Count} new ones were acknowledged")
+@given("{old:Count} messages that are days old have expired, and {new:Count} new ones were acknowledged")
 def aged_messages_were_acknowledged(context, old, new):
     cleaning.publish_aged(context.scene, old, new)
 

@@ -54,3 +54,9 @@ def the_power_fails_and_leaves(context, remains):
 @skippable
 def the_power_fails(context):
     disk_faults.lose_power(context.scene, must_take=False)
+
+
+@when("the disk is full, the broker gives up, and it is started again once there is room")
+@skippable
+def the_disk_is_full(context):
+    disk_faults.fill_disk(context.scene)

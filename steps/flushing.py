@@ -22,3 +22,9 @@ def acknowledged_and_flushed(context, messages):
 @given("{messages:Count} messages were acknowledged and not flushed")
 def acknowledged_and_not_flushed(context, messages):
     disk_faults.publish_unflushed(context.scene, messages)
+
+
+@given("a broker with a small disk")
+@skippable
+def a_broker_with_a_small_disk(context):
+    context.scene.use_broker({}, small_disk=True)

@@ -34,3 +34,13 @@ def the_work_goes_on(context):
     load = context.scene.part(Load)
     load.wait_for_progress()
     load.finish()
+
+
+@given("a publisher of large messages is at work")
+def a_publisher_of_large_messages(context):
+    context.scene.part(Load).publish(size=10_000, max_unsettled=100)
+
+
+@then("the publisher finishes what it had under way")
+def the_publisher_finishes(context):
+    context.scene.part(Load).finish_what_is_under_way()

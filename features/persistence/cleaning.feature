@@ -8,7 +8,7 @@ Feature: What was removed on purpose stays removed, and nothing else goes with i
     Scenario: The latest value of each key survives compaction and a crash, and deleted keys do not come back
       Given a broker that cleans up all the time
       And a topic with 2 partitions that keeps the latest value of each key
-      And 30 values for each of 100 keys were acknowledged, and then the deletion of 10 keys
+      And 30 values for each of 100 keys were acknowledged, and the deletion of 10
       And the topic was compacted
       When the broker is killed and started again
       Then a reader finds the latest value of each key, and no deleted key
@@ -20,7 +20,7 @@ Feature: What was removed on purpose stays removed, and nothing else goes with i
     Scenario: Expired messages stay away and newer ones stay when the broker is killed
       Given a broker that cleans up all the time
       And a topic with 2 partitions that keeps messages for a day
-      And 2,000 messages that are days old were acknowledged and have expired, and 2,000 new ones were acknowledged
+      And 2,000 messages that are days old have expired, and 2,000 new ones were acknowledged
       When the broker is killed and started again
       Then what was removed stays removed
       And every acknowledged message is read once, in order and unchanged

@@ -22,6 +22,10 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
 KILL_SECONDS = 20.0
 
+#: The volume of a broker with a small disk (MiB), and the file that takes half of it until room is made.
+SMALL_DISK_MIB = 32
+BALLAST = "taken"
+
 #: Lines of a broker's log that go into an error's text.
 TAIL_LINES = 15
 
@@ -143,7 +147,18 @@ class Broker(ABC):
 
         Raises NotPossible where it cannot be had or is not older than the run's own, BrokerFailed while it runs.
         """
-        raise NotPossible(f"the version of an {self.kind} broker is not the suite's to choose")
+        raise NotPossible(f"the version of a broker of kind {self.kind} is not the suite's to choose")
+
+    def use_small_disk(self) -> None:
+        """Keep the data on a volume of some MiB, half of it taken, from the first start on.
+
+        Raises NotPossible where no such volume can be had.
+        """
+        raise NotPossible(f"a disk small enough to be filled can be had for embedded brokers, not for {self.kind} ones")
+
+    def make_room(self) -> None:
+        """Give back the half of the small volume that was taken."""
+        raise NotPossible(f"the disk of a broker of kind {self.kind} is not the suite's to change")
 
     # -- what every broker does ---------------------------------------------------------------------
     @property
@@ -226,6 +241,12 @@ class Broker(ABC):
         self._thaw()
         self.is_frozen = False
         self.listener(self.label, "thawed", "")
+
+    def wait_for_death(self, why: str, seconds: float = STOP_SECONDS) -> None:
+        """Wait until it gives up by itself, as it must when ``why``. Raises BrokerFailed when it goes on."""
+        self._expected_alive = False
+        self._wait(lambda: not self.is_alive(), what=f"{self.label} to give up because {why}", seconds=seconds)
+        self.listener(self.label, "died", why)
 
     def discard(self) -> None:
         """Take it down and delete its data; safe in any state, and more than once."""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from integrity import mounts
 from integrity.brokers import jvm, kraft
-from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed, require_older
+from integrity.brokers.base import BALLAST, SMALL_DISK_MIB, Broker, BrokerConfig, BrokerFailed, require_older
 from integrity.brokers.distribution import Distribution, fetch
 from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
@@ -111,6 +112,17 @@ class EmbeddedBroker(Broker):
             raise NotPossible(str(error)) from error
         jvm.prepare_storage(self._distribution)
 
+    def use_small_disk(self) -> None:
+        jvm.format_storage(self._distribution, self.data_directory, self.config.node)
+        formatted = self.data_directory.rename(self._folder / "formatted")
+        self.data_directory.mkdir()
+        mounts.mount_small(self.data_directory, SMALL_DISK_MIB)
+        shutil.copytree(formatted, self.data_directory, dirs_exist_ok=True)
+        (self.data_directory / BALLAST).write_bytes(bytes(SMALL_DISK_MIB << 19))
+
+    def make_room(self) -> None:
+        (self.data_directory / BALLAST).unlink()
+
     def _launch(self) -> None:
         if not self.data_directory.exists():
             jvm.format_storage(self._distribution, self.data_directory, self.config.node)
@@ -148,6 +160,7 @@ class EmbeddedBroker(Broker):
             self._signal(signal.SIGKILL)
             self._process.wait()
         if self._folder.exists():
+            mounts.unmount_below(self._folder)
             shutil.rmtree(self._folder)
         self._run.release_port(self._port)
         self._run.release_port(self._controller_port)

@@ -94,7 +94,7 @@ def kill_while_recovering(broker: Broker, times: int) -> None:
             broker.start()
             return
     raise FaultNotProven(
-        f"{broker.label} was to be killed {times} times while it recovered, and {ATTEMPTS} attempts caught it {done} times"
+        f"{broker.label} was to be killed {times} times while it recovered; {ATTEMPTS} attempts caught it {done} times"
     )
 
 

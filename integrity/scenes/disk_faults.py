@@ -8,6 +8,7 @@ from integrity.faults import process
 from integrity.faults.disk import checkpoints, own_files, power
 from integrity.faults.disk.damage import DAMAGES
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
+from integrity.scenes.load import Load
 from integrity.waiting import wait_until
 
 #: A broker with these settings notes every 100 ms what it has flushed, from its start on, and not every minute after
@@ -20,6 +21,9 @@ NEVER = {"flush.messages": str(2**63 - 1)}
 
 #: What a reader's error says of a batch whose checksum is wrong: kafka-python's words, and librdkafka's.
 DAMAGE_WORDS = ("crc", "corrupt", "bad message")
+
+#: What the system says, and Kafka's log with it, when a disk is full.
+NO_SPACE = "No space left on device"
 
 #: Seconds for the broker to note what it has flushed.
 NOTE_SECONDS = 20.0
@@ -85,6 +89,22 @@ def publish_unflushed(scene: Scene, count: int) -> None:
     for (topic, partition), begin in before.items():
         if after[topic, partition] > begin:
             scene.recorder.excuse(topic, partition, begin, after[topic, partition] - 1, "power loss before a flush")
+
+
+def fill_disk(scene: Scene) -> None:
+    """Wait until the publishers at work have filled the disk and the broker has given up; then make room and start it.
+
+    The publishers begin nothing more then, so that they do not fill it again, and only finish what is under way.
+    Raises FaultNotProven when it gave up for another reason.
+    """
+    broker, load = scene.broker, scene.part(Load)
+    mark = broker.log_mark()
+    broker.wait_for_death("its disk is full")
+    if NO_SPACE not in broker.log(mark):
+        raise process.FaultNotProven(f"{broker.label} gave up, but not for want of space:\n{broker.log_tail()}")
+    load.begin_nothing_more()
+    broker.make_room()
+    broker.start()
 
 
 def lose_power(scene: Scene, remains: str = "nothing", *, must_take: bool = True) -> None:

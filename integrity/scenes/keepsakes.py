@@ -89,7 +89,7 @@ def beginnings_of_hours(scene: Scene) -> list[dict[Partition, int]]:
 
 # -- groups ---------------------------------------------------------------------------------------------
 def members(scene: Scene, group: str) -> dict[str, Any]:
-    """The group's members and what each is assigned, by the coordinator's account; kafka-python asks, for any client."""
+    """The group's members and what each is assigned, as the coordinator sees it (kafka-python asks, for any client)."""
     admin = KafkaAdminClient(
         bootstrap_timeout_ms=int(scaled(30.0) * 1000),
         **connection_arguments(scene.connection, "kafka-integrity-inspection", 10.0),

@@ -174,6 +174,20 @@ class Load:
             check=self.check,
         )
 
+    def begin_nothing_more(self) -> None:
+        """Let everybody only finish what is under way, and do not wait for that."""
+        for worker in self._workers:
+            worker.stopping.set()
+
+    def finish_what_is_under_way(self) -> None:
+        """Wait until nothing is under way any more. Raises AssertionError when something was not acknowledged."""
+        publishers = list(self._publishers)
+        self.finish()
+        for publisher in publishers:
+            counts = publisher.counts
+            if counts["acknowledged"] != sum(counts.values()):
+                raise AssertionError(f"publisher {publisher.id} could not finish: {counts}, {dict(publisher.errors)}")
+
     def finish(self) -> None:
         """Stop everybody, wait for the outcome of every send, and close the clients. Raises what they raised."""
         workers, self._workers = self._workers, []

@@ -1,8 +1,8 @@
 """A publisher's retry across a restart, byte by byte: the batch it would send again is on the broker's disk.
 
-A client sends a batch again when its acknowledgement does not come, with the same producer id, epoch and sequence. Whether the
-acknowledgement is lost is a matter of luck; so the last batch of each partition is taken from the broker's files
-while it is down, and sent once more when it is back.
+A client sends a batch again when its acknowledgement does not come, with the same producer id, epoch and sequence.
+Whether the acknowledgement is lost is a matter of luck; so the last batch of each partition is taken from the
+broker's files while it is down, and sent once more when it is back.
 """
 
 from __future__ import annotations

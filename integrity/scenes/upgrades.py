@@ -12,8 +12,8 @@ from integrity.errors import NotPossible
 from integrity.scene import Scene
 from integrity.waiting import scaled, wait_until
 
-#: The features that stand for the formats a release writes, in the order in which they can be raised. Others are optional
-#: behaviour, or (kraft.version) belong to a kind of quorum that the suite's brokers do not have.
+#: The features that stand for the formats a release writes, in the order in which they can be raised. Others are
+#: optional behaviour, or (kraft.version) belong to a kind of quorum that the suite's brokers do not have.
 RAISED = ("metadata.version", "transaction.version", "group.version")
 
 

@@ -1,9 +1,9 @@
 """Power loss: what was written and not yet flushed is gone, in whole or in part.
 
 A killed process alone loses nothing, because the system still holds every write in memory. So the broker is killed,
-and then every segment is cut back to what the broker's own ``recovery-point-offset-checkpoint`` says was flushed. What a
-disk may leave beyond that point is up to the caller. KRaft's own log stays, because Kafka flushes each append to it;
-checkpoints stay, because each is flushed before it replaces the one before; index files of the cut segment do not.
+and then every segment is cut back to what the broker's own ``recovery-point-offset-checkpoint`` says was flushed.
+What a disk may leave beyond that point is up to the caller. KRaft's own log stays, because Kafka flushes each append to
+it; checkpoints stay, because each is flushed before it replaces the one before; a cut segment's indexes do not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a segment file holds: its batches, each with its place. (What the batches hold: integrity.history.on_disk.)
 
 A segment is batches one after another, each beginning with its base offset (8 bytes), its length without these 12
-bytes (4), its leader's epoch (4), its magic (1) and its CRC (4). Source: org.apache.kafka.common.record.DefaultRecordBatch.
+bytes (4), its leader's epoch (4), its magic (1) and its CRC (4).
+Source: org.apache.kafka.common.record.DefaultRecordBatch.
 """
 
 from __future__ import annotations

@@ -1,0 +1,196 @@
+"""Faults of a broker's disk: what they change, and what they refuse to touch. No broker runs here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from kafka.record.default_records import DefaultRecordBatchBuilder
+
+from integrity import mounts
+from integrity.brokers.kraft import CLUSTER_ID
+from integrity.errors import NotPossible
+from integrity.faults.disk import DataFiles, checkpoints, damage, own_files, power, segments
+from integrity.faults.disk.files import Refused, prove_own
+
+INDEX_BYTES = 1000
+
+
+class Down:
+    """A broker as a fault sees it: down, or running; its files in a folder."""
+
+    kind, label = "embedded", "broker 1"
+
+    def __init__(self, folder: Path, alive: bool = False) -> None:
+        self.folder, self.alive = folder, alive
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def files(self):
+        from contextlib import nullcontext
+
+        return nullcontext(self.folder)
+
+
+def a_batch(base_offset: int, records: int = 3) -> bytes:
+    """A batch of records as it lies in a segment, 100 bytes of value each."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=False,
+        producer_id=1, producer_epoch=0, base_sequence=base_offset, batch_size=1 << 20,
+    )  # fmt: skip
+    for number in range(records):
+        builder.append(number, timestamp=1, key=None, value=bytes(100), headers=[])
+    content = bytes(builder.build())
+    return base_offset.to_bytes(8) + content[8:]
+
+
+def a_partition(root: Path, name: str, batches: int, base: int = 0) -> Path:
+    """A segment of so many batches of three records, beginning at offset ``base``, with its indexes."""
+    folder = root / name
+    folder.mkdir(exist_ok=True)
+    segment = folder / f"{base:020d}.log"
+    segment.write_bytes(b"".join(a_batch(base + 3 * number) for number in range(batches)))
+    for suffix in (".index", ".timeindex"):
+        segment.with_suffix(suffix).write_bytes(b"\1" * INDEX_BYTES)
+    return segment
+
+
+@pytest.fixture
+def data(run, tmp_path_factory) -> Path:
+    """A data directory of the run's, with one partition of four batches."""
+    root = run.directory / tmp_path_factory.mktemp("data").name
+    root.mkdir()
+    (root / "meta.properties").write_text(f"version=1\ncluster.id={CLUSTER_ID}\nnode.id=1\n")
+    a_partition(root, "orders-0", 4)
+    return root
+
+
+# -- what may be touched --------------------------------------------------------------------------------
+def test_the_files_of_a_running_broker_are_refused(data):
+    with pytest.raises(Refused, match="runs"), own_files(Down(data, alive=True)):
+        pass
+
+
+def test_a_folder_outside_the_runs_is_refused(tmp_path):
+    (tmp_path / "meta.properties").write_text(f"cluster.id={CLUSTER_ID}\n")
+    with pytest.raises(Refused, match="not a folder of this suite"), own_files(Down(tmp_path)):
+        pass
+
+
+def test_a_folder_of_another_cluster_is_refused(data):
+    (data / "meta.properties").write_text("cluster.id=somebody-elses-cluster\n")
+    with pytest.raises(Refused, match="cluster"):
+        prove_own(data)
+
+
+def test_a_link_that_leads_out_is_refused(data, tmp_path):
+    outside = a_partition(tmp_path, "theirs-0", 2)
+    before = outside.read_bytes()
+    (data / "theirs-0").symlink_to(outside.parent)
+    with pytest.raises(Refused, match="not inside"):
+        power.lose_unflushed(DataFiles(data))
+    assert outside.read_bytes() == before
+
+
+def test_a_broker_without_files_is_a_reason_to_skip():
+    class External:
+        kind = "external"
+
+    with pytest.raises(NotPossible, match="external"), own_files(External()):
+        pass
+
+
+# -- checkpoints and segments ---------------------------------------------------------------------------
+def test_checkpoints_are_read_as_they_are_written():
+    offsets = {("a topic", 0): 5, ("b", 12): 0}
+    assert checkpoints.parse(checkpoints.render(offsets)) == offsets
+    assert checkpoints.parse("") == {}
+    with pytest.raises(ValueError, match="not an offset checkpoint"):
+        checkpoints.parse("0\n2\ntopic 0 5\n")
+
+
+def test_batches_end_where_a_batch_is_torn_or_damaged(data):
+    segment = data / "orders-0" / f"{0:020d}.log"
+    whole = segments.batches(segment)
+    assert [(b.base_offset, b.last_offset) for b in whole] == [(0, 2), (3, 5), (6, 8), (9, 11)]
+    content = bytearray(segment.read_bytes())
+    segment.write_bytes(content[: whole[3].position + 20])
+    assert len(segments.batches(segment)) == 3
+    content[whole[1].position + 70] ^= 1
+    segment.write_bytes(content)
+    assert len(segments.batches(segment)) == 1
+
+
+# -- power ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("remains", power.REMAINS)
+def test_a_power_loss_keeps_what_was_flushed_and_nothing_more(data, remains):
+    segment = data / "orders-0" / f"{0:020d}.log"
+    (data / checkpoints.RECOVERY_POINT).write_text(checkpoints.render({("orders", 0): 6}))
+    cuts = power.lose_unflushed(DataFiles(data), remains)
+    assert [(cut.partition, cut.offset, cut.batches) for cut in cuts] == [(("orders", 0), 6, 2)]
+    assert [batch.base_offset for batch in segments.batches(segment)] == [0, 3]
+    assert segment.with_suffix(".index").read_bytes() == bytes(INDEX_BYTES)
+
+
+def test_a_power_loss_takes_whole_files_that_were_never_flushed(data):
+    later = a_partition(data, "orders-0", 2, base=12)
+    (data / checkpoints.RECOVERY_POINT).write_text(checkpoints.render({("orders", 0): 9}))
+    assert power.lose_unflushed(DataFiles(data))[0].batches == 3
+    assert not later.exists()
+    assert not later.with_suffix(".index").exists()
+
+
+def test_a_power_loss_takes_nothing_of_the_quorums_log_or_of_what_is_flushed(data):
+    quorum = a_partition(data, "__cluster_metadata-0", 3)
+    before = quorum.read_bytes()
+    (data / checkpoints.RECOVERY_POINT).write_text(checkpoints.render({("orders", 0): 12}))
+    assert power.lose_unflushed(DataFiles(data)) == []
+    assert quorum.read_bytes() == before
+
+
+# -- damage ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", damage.DAMAGES)
+def test_damage_changes_something_and_only_in_the_topics_it_is_for(data, name):
+    theirs = a_partition(data, "theirs-0", 4)
+    (data / checkpoints.RECOVERY_POINT).write_text(checkpoints.render({("orders", 0): 12}))
+    before = theirs.read_bytes()
+    assert damage.DAMAGES[name](DataFiles(data), ["orders"]) > 0
+    assert name == "all its data is gone" or theirs.read_bytes() == before
+    assert (data / "meta.properties").exists()
+
+
+def test_a_torn_tail_is_half_of_one_more_batch(data):
+    segment = data / "orders-0" / f"{0:020d}.log"
+    whole = segments.batches(segment)
+    assert damage.tear_tails(DataFiles(data), ["orders"]) == 1
+    assert segments.batches(segment) == whole
+    assert whole[-1].end < segment.stat().st_size < whole[-1].end + whole[-1].size
+
+
+def test_a_flipped_bit_is_one_bit(data):
+    segment = data / "orders-0" / f"{0:020d}.log"
+    before = segment.read_bytes()
+    assert damage.flip_bit(DataFiles(data), ["orders"]) == 1
+    differences = [a ^ b for a, b in zip(before, segment.read_bytes(), strict=True) if a != b]
+    assert [bin(difference).count("1") for difference in differences] == [1]
+
+
+def test_damage_that_finds_nothing_says_so(data):
+    assert damage.flip_bit(DataFiles(data), ["no such topic"]) == 0
+
+
+# -- small volumes --------------------------------------------------------------------------------------
+def test_a_small_volume_is_full_when_it_is_and_goes_away(run):
+    folder = run.directory / "small volume"
+    folder.mkdir()
+    try:
+        mounts.mount_small(folder, 1)
+    except NotPossible as reason:
+        pytest.skip(str(reason))
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "big").write_bytes(bytes(2 << 20))
+    mounts.unmount_below(run.directory)
+    assert not os.path.ismount(folder)
+    assert list(folder.iterdir()) == []
