@@ -69,6 +69,7 @@ class Rewriting(threading.Thread):
         except codec.NotDecoded as error:
             self._report(Noticed("passed unread", f"{error}; {ask.head}"))
             return Told(ask.token, "send", ask.frame)
+        frame = ask.frame
         for number in ask.rules:
             request, answer = self._functions[number]
             function = request if ask.is_request else answer
@@ -81,11 +82,11 @@ class Rewriting(threading.Thread):
             if isinstance(result, Reply):
                 self._struck(ask, number, "answered by the proxy")
                 return Told(ask.token, "reply", self._encode(ask, result.message))
-            before, message = message, result if result is not None else message
-            frame = self._encode(ask, message)
-            if frame != ask.frame or message is not before:
+            message = message if result is None else result
+            before, frame = frame, self._encode(ask, message)
+            if frame != before:
                 self._struck(ask, number, "rewritten")
-        return Told(ask.token, "send", self._encode(ask, message))
+        return Told(ask.token, "send", frame)
 
     def _exchange(self, ask: Ask) -> Exchange:
         exchange = self._open.pop(ask.head.number, None)
