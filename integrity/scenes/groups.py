@@ -89,8 +89,11 @@ class Group:
         self.close()
 
     def close(self) -> None:
-        """Let every member leave. Raises what a member's client has raised."""
-        for member in self._at_work():
+        """Let every member leave, all at once. Raises what a member's client has raised."""
+        leaving = self._at_work()
+        for member in leaving:
+            member.prepare_to_leave()
+        for member in leaving:
             member.leave()
         self.check()
 

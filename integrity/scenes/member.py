@@ -101,9 +101,14 @@ class Member:
         """Raise what its client has raised."""
         self._worker.check()
 
-    def leave(self) -> None:
-        """Finish what is in hand, commit it, and leave the group."""
+    def prepare_to_leave(self) -> None:
+        """Take no more; see ``leave``. Returns at once."""
         self.is_at_work = False
+        self._worker.stopping.set()
+
+    def leave(self) -> None:
+        """Finish what is in hand, commit it, leave the group, and wait until that is done."""
+        self.prepare_to_leave()
         self._worker.stop()
 
     def die(self) -> None:
