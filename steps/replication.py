@@ -1,16 +1,17 @@
 """Several brokers, and what is done to the one that has a role."""
 
 from behave import given, register_type, then, when
-from hamcrest import assert_that, equal_to
+from hamcrest import assert_that, equal_to, greater_than
 
 from integrity.faults.process import WAYS_DOWN
 from integrity.scenes import in_sync as in_sync_scenes
-from integrity.scenes import unreplicated
+from integrity.scenes import moves, order, unreplicated
 from integrity.scenes.cut_off import CutOff
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import require_alike
 from integrity.scenes.replication import ROLES, Replication
+from integrity.scenes.transacting import Transacting
 from integrity.vocabulary import count, one_of, skippable
 
 register_type(Count=count, Role=one_of(*ROLES), Down=one_of(*WAYS_DOWN))
@@ -142,3 +143,38 @@ def the_clients_are_cut_off(context, role):
 def nothing_stranded_was_seen(context):
     found = context.scene.part(CutOff).stranded_that_were_seen()
     assert_that(found, equal_to([]), "messages that no follower had")
+
+
+# -- what an operator changes -----------------------------------------------------------------------------
+@when("every broker in turn is made the preferred leader and elected")
+def every_broker_is_elected(context):
+    moves.pass_the_lead_on(context.scene)
+
+
+@when("all replicas are moved from broker to broker until they are where they were")
+def all_replicas_are_moved(context):
+    moves.move_replicas(context.scene)
+
+
+@when("{number:Count} partitions are added, and one more publisher begins")
+def partitions_are_added(context, number):
+    moves.add_partitions(context.scene, number)
+
+
+@then("every one of {partitions:Count} partitions holds messages")
+def every_partition_holds_messages(context, partitions):
+    places = order.scene_partitions(context.scene)
+    assert_that(len(places), equal_to(partitions), "partitions")
+    for (topic, number), end in moves.ends(context.scene).items():
+        assert_that(end, greater_than(0), f"messages in {topic}-{number}")
+
+
+# -- transactions -----------------------------------------------------------------------------------------
+@given("a transactional publisher is at work, and a reader of committed messages follows it")
+def a_transactional_publisher_is_at_work(context):
+    context.scene.part(Transacting).begin()
+
+
+@then("the transactions go on")
+def the_transactions_go_on(context):
+    context.scene.part(Transacting).finish()

@@ -16,6 +16,7 @@ from kafka.protocol.admin.topics import (
     CreateTopicsRequest,
     ElectLeadersRequest,
 )
+from kafka.protocol.metadata.find_coordinator import FindCoordinatorRequest
 
 from integrity.brokers import probe
 
@@ -26,6 +27,9 @@ CHANGE_SECONDS = 10.0
 _NOT_NEEDED = 84
 
 _PREFERRED = 0
+
+#: What has a coordinator.
+GROUP, TRANSACTIONS = 0, 1
 
 
 class Refused(Exception):
@@ -51,6 +55,13 @@ def quorum_leader(address: str) -> tuple[int, int]:
     found = answer.topics[0].partitions[0]
     _require("who the controller is", found.error_code)
     return found.leader_id, found.leader_epoch
+
+
+def coordinator(address: str, kind: int, key: str) -> int:
+    """The node that keeps the account of a consumer group (kind GROUP) or of a transactional id (TRANSACTIONS)."""
+    answer = probe.ask(address, FindCoordinatorRequest[3](key=key, key_type=kind))
+    _require(f"who coordinates {key}", answer.error_code, answer.error_message)
+    return answer.node_id
 
 
 def create_topic(address: str, topic: str, placement: Sequence[Sequence[int]], configs: Mapping[str, str]) -> None:

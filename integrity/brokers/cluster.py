@@ -237,6 +237,16 @@ class Cluster(Broker):
 
         return self.node(wait_until(leads, what="the cluster to have a controller", seconds=ROLE_SECONDS))
 
+    def coordinator(self, kind: int, key: str) -> Broker:
+        """The broker that coordinates a group or a transactional id (see administration), waited for."""
+
+        def coordinates() -> int:
+            accounts = self._ask_all(lambda node: administration.coordinator(node.bootstrap_servers, kind, key))
+            # All agree, except for a moment after the role has passed on.
+            return accounts[0] if accounts and len(set(accounts)) == 1 else 0
+
+        return self.node(wait_until(coordinates, what=f"{key} to have a coordinator", seconds=ROLE_SECONDS))
+
     def wait_until_whole(self, seconds: float = SYNC_SECONDS) -> None:
         """Wait until all nodes are registered, every partition is led, and every replica is in sync.
 

@@ -14,7 +14,9 @@ from integrity.brokers.base import Broker
 from integrity.brokers.cluster import ROLE_SECONDS, Cluster, State, as_cluster
 from integrity.faults import process
 from integrity.scene import Scene
+from integrity.scenes.groups import Groups
 from integrity.scenes.load import Load
+from integrity.scenes.transacting import Transacting
 from integrity.waiting import wait_until
 
 #: A frozen broker is kept so for at least this many of its sessions: long enough to be given up by its controller.
@@ -63,6 +65,14 @@ class Replication:
         replicas = [self.cluster.node(number) for number in self.state().replicas]
         return sorted((node for node in replicas if node is not leader), key=lambda node: node is controller)
 
+    def group_coordinator(self) -> Broker:
+        """Who keeps the account of the scene's one group."""
+        return self.cluster.coordinator(administration.GROUP, self._scene.part(Groups).one.name)
+
+    def transaction_coordinator(self) -> Broker:
+        """Who keeps the account of the transactions that are under way."""
+        return self.cluster.coordinator(administration.TRANSACTIONS, self._scene.part(Transacting).id)
+
     def state(self) -> State:
         """The first partition of the scene's first topic as the cluster sees it."""
         place = (self._scene.topics[0], 0)
@@ -94,7 +104,7 @@ class Replication:
         """Take the holder of the role down, see the work go on without it, start it; so many times."""
         for _ in range(times):
             node = self.holder(role)
-            done = process.restart(node, how, while_down=lambda node=node: self.goes_on_without(node))
+            done = process.restart(node, how, while_down=lambda node=node: self.hands_over(node, role))
             self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
             self.recovered()
 
@@ -102,7 +112,7 @@ class Replication:
         """Freeze the holder of the role until the work goes on without it, and thaw it."""
         node = self.holder(role)
         at_least = SESSIONS * process.session_seconds(node)
-        frozen = process.freeze_and_thaw(node, until=lambda: self.goes_on_without(node), at_least=at_least)
+        frozen = process.freeze_and_thaw(node, until=lambda: self.hands_over(node, role), at_least=at_least)
         self._scene.facts.numbers[f"{role} frozen for (s)"] = round(frozen, 2)
         self.recovered()
 
@@ -112,6 +122,16 @@ class Replication:
             node = self.holder(role)
             process.restart(node, "killed", while_down=lambda node=node: self.others_lead(node))
         self.recovered()
+
+    def hands_over(self, node: Broker, role: str) -> None:
+        """Wait until somebody else has the role, if it is one that must be had, and the work goes on."""
+        if role != FOLLOWER:
+            wait_until(
+                lambda: ROLES[role](self) is not node,
+                what=f"another {role} than {node.label}",
+                seconds=ROLE_SECONDS,
+            )
+        self.goes_on_without(node)
 
     def goes_on_without(self, node: Broker, *, readers: bool = True) -> None:
         """Wait until the others have taken over the broker's roles and every client at work gets on.
@@ -144,9 +164,15 @@ class Replication:
         """Nothing is under way."""
 
 
-#: The roles of brokers, in the features' words; they are those of the first partition of the scene's first topic.
+#: A role that nobody has to take over.
+FOLLOWER = "follower"
+
+#: The roles of brokers, in the features' words: of the first partition of the scene's first topic, of its one group, of
+#: its transactions.
 ROLES: dict[str, Callable[[Replication], Broker]] = {
     "leader": Replication.leader,
-    "follower": lambda replication: replication.followers()[0],
+    FOLLOWER: lambda replication: replication.followers()[0],
     "controller": lambda replication: replication.cluster.controller(),
+    "coordinator of the group": Replication.group_coordinator,
+    "coordinator of the transactions": Replication.transaction_coordinator,
 }

@@ -1,0 +1,76 @@
+"""Changes of a topic that an operator makes while clients work: its leader, its replicas' places, its partitions."""
+
+from __future__ import annotations
+
+from integrity.brokers import administration
+from integrity.brokers.cluster import ROLE_SECONDS, SYNC_SECONDS
+from integrity.clients.base import Partition
+from integrity.scene import Scene
+from integrity.scenes.load import Load
+from integrity.scenes.replication import Replication
+from integrity.waiting import wait_until
+
+
+def pass_the_lead_on(scene: Scene) -> None:
+    """Make every broker in turn the one that should lead, and have it elected; the work goes on under each."""
+    replication, topic = scene.part(Replication), scene.topics[0]
+    cluster = replication.cluster
+    order = replication.state().replicas
+    for turn in (*range(1, len(order)), 0):
+        wanted = order[turn:] + order[:turn]
+        administration.move_replicas(cluster.any_address(), topic, {0: wanted})
+        wait_until(
+            lambda wanted=wanted: replication.state().replicas == wanted,
+            what=f"broker {wanted[0]} to be the one that should lead",
+            seconds=ROLE_SECONDS,
+        )
+        administration.elect_preferred(cluster.any_address(), topic, [0])
+        wait_until(
+            lambda wanted=wanted: replication.state().leader == wanted[0],
+            what=f"broker {wanted[0]} to lead",
+            seconds=ROLE_SECONDS,
+        )
+        scene.note(f"broker {wanted[0]}", "elected", "as the preferred leader")
+        scene.part(Load).wait_for_progress()
+
+
+def move_replicas(scene: Scene) -> None:
+    """Move each partition's replicas on by one broker, the leader's among them, until all have been everywhere."""
+    replication, topic = scene.part(Replication), scene.topics[0]
+    cluster = replication.cluster
+    nodes = [node.config.node for node in cluster.nodes]
+    for _ in nodes:
+        before = {number: state.replicas for (_, number), state in cluster.states([topic]).items()}
+        wanted = {
+            number: tuple(nodes[(nodes.index(replica) + 1) % len(nodes)] for replica in replicas)
+            for number, replicas in before.items()
+        }
+        administration.move_replicas(cluster.any_address(), topic, wanted)
+        wait_until(
+            lambda wanted=wanted: all(
+                state.replicas == wanted[number] and state.is_whole
+                for (_, number), state in cluster.states([topic]).items()
+            ),
+            what=f"the replicas to be moved to {wanted}",
+            seconds=SYNC_SECONDS,
+            check=scene.part(Load).check,
+            detail=lambda: str(cluster.states([topic])),
+        )
+        scene.note("the cluster", "moved replicas", str(wanted))
+        scene.part(Load).wait_for_progress()
+
+
+def add_partitions(scene: Scene, count: int) -> None:
+    """Add partitions to the topic, and let one more publisher begin, which sends to all of them."""
+    topic = scene.topics[0]
+    with scene.driver.admin(scene.connection) as admin:
+        admin.add_partitions(topic, len(admin.leaders(topic)) + count)
+    scene.note(topic, "partitions added", str(count))
+    scene.part(Replication).cluster.wait_until_whole()
+    scene.part(Load).publish()
+
+
+def ends(scene: Scene) -> dict[Partition, int]:
+    """The end of each partition of the scene's topics."""
+    with scene.driver.admin(scene.connection) as admin:
+        return admin.end_offsets(scene.topics)

@@ -1,0 +1,98 @@
+"""A transactional publisher at work: one transaction after the other, most of them committed, while faults happen.
+
+It does as an application should: when it is not told how a transaction ended, it lets a successor with the same
+transactional id begin, which settles what was left open. What became of every transaction is in the history.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+
+from integrity.clients import Publisher
+from integrity.history import schema
+from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
+from integrity.scenes.load import Load, Worker
+from integrity.waiting import wait_until
+
+#: Messages of a transaction in each topic; every third transaction is aborted.
+MESSAGES = 20
+ABORTED_EVERY = 3
+
+#: Seconds for a request of the publisher's: it soon turns to others.
+REQUEST_SECONDS = 1.0
+
+#: Seconds, before timeout_factor, for which it waits for its messages' acknowledgement, and then to be told how its
+#: transaction ended. kafka-python may go on asking a coordinator that is gone; only a successor asks who it is now.
+END_SECONDS = 5.0
+
+
+class Transacting:
+    """The publisher and its successors. A part of the scene; ``id`` is their transactional id."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.id = f"transactions-{uuid.uuid4().hex[:8]}"
+        #: How many transactions ended how, as the history has it.
+        self.outcomes: Counter[str] = Counter()
+        self._worker: Worker | None = None
+
+    def begin(self) -> None:
+        """Let the publisher begin, and a reader of committed messages follow it."""
+        self._worker = Worker("transactional publisher", self._work)
+        self._wait_for_more()
+        self._scene.part(Load).read(committed_only=True, request_timeout=REQUEST_SECONDS)
+
+    def _work(self, worker: Worker) -> None:
+        while not worker.stopping.is_set():
+            with self._successor() as publisher:
+                while not worker.stopping.is_set() and self._one(publisher):
+                    pass
+
+    def _successor(self) -> Publisher:
+        return self._scene.driver.publisher(
+            self._scene.connection,
+            self._scene.recorder,
+            transactional_id=self.id,
+            request_timeout=REQUEST_SECONDS,
+            delivery_timeout=END_SECONDS,
+        )
+
+    def _one(self, publisher: Publisher) -> bool:
+        """One transaction; returns whether the publisher was told how it ended, and can begin another."""
+        publisher.begin()
+        for topic in self._scene.topics:
+            publisher.publish(topic, MESSAGES)
+        publisher.flush(PUBLISH_SECONDS)
+        is_to_abort = sum(self.outcomes.values()) % ABORTED_EVERY == ABORTED_EVERY - 1
+        outcome = publisher.abort(END_SECONDS) if is_to_abort else publisher.commit(END_SECONDS)
+        self.outcomes[outcome] += 1
+        return publisher.last_error is None
+
+    def _wait_for_more(self) -> None:
+        """Wait until another transaction has been committed."""
+        before = self.outcomes[schema.COMMITTED]
+        wait_until(
+            lambda: self.outcomes[schema.COMMITTED] > before,
+            what="another transaction to be committed",
+            seconds=PUBLISH_SECONDS,
+            check=self._worker.check,
+            detail=lambda: f"stalled; transactions so far: {dict(self.outcomes)}",
+        )
+
+    def finish(self) -> None:
+        """See another transaction committed, stop, and read everything that is committed."""
+        self._wait_for_more()
+        self._scene.part(Load).wait_for_progress()
+        self.close()
+        self._scene.part(Load).finish()
+        with self._scene.driver.reader(self._scene.connection, self._scene.recorder, committed_only=True) as reader:
+            reader.read_to_end(self._scene.topics, READ_SECONDS)
+        for outcome, count in self.outcomes.items():
+            self._scene.facts.numbers[f"transactions {outcome}"] = count
+
+    def close(self) -> None:
+        """Stop the publisher. Raises what its client has raised."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
