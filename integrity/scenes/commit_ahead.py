@@ -12,7 +12,7 @@ from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.deliveries import Delivery
 from integrity.scenes.groups import Group
 from integrity.scenes.load import POLL_SECONDS
-from integrity.scenes.member import HEARTBEAT_SECONDS, SESSION_SECONDS
+from integrity.scenes.member import HEARTBEAT_SECONDS, MORTAL_SESSION_SECONDS
 from integrity.waiting import wait_until
 
 #: The client commits what it has handed out this often (seconds).
@@ -45,7 +45,7 @@ class CommitsByItself:
             group=self._name,
             auto_commit=True,
             auto_commit_interval=COMMIT_SECONDS,
-            session_timeout=SESSION_SECONDS,
+            session_timeout=MORTAL_SESSION_SECONDS,
             heartbeat_interval=HEARTBEAT_SECONDS,
             max_poll_records=TAKEN_AT_ONCE,
         )

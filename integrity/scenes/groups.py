@@ -11,7 +11,7 @@ from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes import order
 from integrity.scenes.deliveries import Commit, Delivery
 from integrity.scenes.load import Load
-from integrity.scenes.member import SESSION_SECONDS, Member
+from integrity.scenes.member import MORTAL_SESSION_SECONDS, SESSION_SECONDS, Member
 from integrity.scenes.words import place
 from integrity.waiting import wait_until
 
@@ -43,9 +43,9 @@ class Group:
         self.members = [Member(scene, self.name, session) for _ in range(members)]
 
     # -- what happens to it -------------------------------------------------------------------------
-    def join(self) -> Member:
-        """A new member comes."""
-        member = Member(self._scene, self.name, self._session)
+    def join(self, session: float | None = None) -> Member:
+        """A new member comes; session: its own, where it is to differ from the others'."""
+        member = Member(self._scene, self.name, session or self._session)
         self.members.append(member)
         return member
 
@@ -210,7 +210,9 @@ def _leave(group: Group) -> Member:
 
 
 def _die(group: Group) -> Member:
-    member = group.members[0]
+    # One of its own, so that only this one is missed soon.
+    member = group.join(MORTAL_SESSION_SECONDS)
+    group.wait_until_shared()
     member.die()
     return member
 

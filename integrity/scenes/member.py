@@ -18,8 +18,10 @@ from integrity.waiting import wait_until
 #: Records a member takes at a time: few, so that a change of members meets it at work.
 TAKEN_AT_ONCE = 50
 
-#: A silent member is given up after this long (seconds), and the others learn of it within a heartbeat.
-SESSION_SECONDS = 1.5
+#: A silent member is given up after this long (seconds): of those that are to die soon, of the others only after a time
+#: in which a busy machine will have let them answer. The others learn of a change within a heartbeat.
+MORTAL_SESSION_SECONDS = 1.5
+SESSION_SECONDS = 10.0
 HEARTBEAT_SECONDS = 0.1
 
 #: The broker's answers to a commit by somebody who is a member no longer, or was one of an older generation:

@@ -71,6 +71,8 @@ class ConfluentReader(Reader):
             settings["group.instance.id"] = options.instance
         self._consumer = Consumer(settings)
         self._positions: dict[Partition, int] = {}
+        #: How often partitions were taken away.
+        self._revocations = 0
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         self._positions = dict.fromkeys(offsets, -1)
@@ -99,6 +101,7 @@ class ConfluentReader(Reader):
             self.log.moved(place.topic, place.partition, schema.ASSIGNED, place.offset if place.offset >= 0 else None)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._revocations += 1
         for place in partitions:
             self._positions.pop((place.topic, place.partition), None)
             self.log.moved(place.topic, place.partition, schema.REVOKED, None)
@@ -112,7 +115,11 @@ class ConfluentReader(Reader):
             if not messages:
                 return 0
             if limit > 1:
-                messages += self._consumer.consume(limit - 1, 0)
+                revocations = self._revocations
+                more = self._consumer.consume(limit - 1, 0)
+                # What came before a partition was taken away is for its next reader; librdkafka itself sees to
+                # that only within one call.
+                messages = messages + more if revocations == self._revocations else more
         chunk = self.log.poll(time.time_ns())
         positions = self._positions
         add_partition, add_offset = chunk.partitions.append, chunk.offsets.append
