@@ -88,7 +88,10 @@ class Security:
 
     def context(self) -> ssl.SSLContext:
         """The TLS settings for Python's own connections. Raises BadOption when a certificate or key is no good."""
-        context = ssl.create_default_context(cadata=self.ca)
+        try:
+            context = ssl.create_default_context(cadata=self.ca)
+        except (ssl.SSLError, ValueError) as error:
+            raise BadOption("client property ssl.truststore.certificates holds no certificate in PEM") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # Newer Pythons are stricter about how an authority's certificate is written than Java and librdkafka are.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from kafka.errors import for_code
+from kafka.errors import KafkaError, for_code
 from kafka.net.sasl import get_sasl_mechanism
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka.protocol.parser import KafkaProtocol
@@ -63,9 +63,9 @@ def _ask(address: str, secured: security.Security, seconds: float) -> MetadataRe
         raise AccessDenied(f"{address}: {_tls_words(error)}") from error
     except _LogInFailed as error:
         raise AccessDenied(f"{address}: {error}") from error
-    except (EOFError, ConnectionResetError, BrokenPipeError, ValueError) as error:
+    except (EOFError, ConnectionResetError, BrokenPipeError, ValueError, KafkaError) as error:
         raise NoAnswer(
-            f"{address} closes the connection instead of answering; it may want another security.protocol than "
+            f"{address} closes the connection or answers with something else; it may want another security.protocol than "
             f"{secured.protocol}"
         ) from error
     except socket.gaierror as error:

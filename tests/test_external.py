@@ -1,0 +1,325 @@
+"""Somebody else's cluster: one with TLS and SASL, stopped and started by its owner's scripts, left as it was found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+
+from integrity.brokers import access, external
+from integrity.brokers.base import BrokerFailed
+from integrity.clients import Connection, Message, driver
+from integrity.clients.base import Reader
+from integrity.errors import BadOption, NotPossible, Unavailable
+from integrity.settings import Settings
+from tests import owner, secured
+from tests.secured import KEY_PASSWORD, SECRETS, STORE_PASSWORD, WRONG_PASSWORD, Secured, jaas
+
+ROOT = Path(__file__).parent.parent
+CLIENTS = ("kafka-python", "confluent-kafka")
+RUN_ID = "0123456789abcdef"
+RESTART = "features/persistence/restart.feature"
+THREE_MESSAGES = "features/delivery/data_integrity.feature"
+
+
+@pytest.fixture(scope="module")
+def cluster(run, kafka, tmp_path_factory) -> Iterator[Secured]:
+    """The cluster, on which its owner has a topic and a group of the owner's own."""
+    folder = tmp_path_factory.mktemp("owner")
+    found, broker = secured.start(run, kafka, folder)
+    try:
+        theirs = Connection(found.plain)
+        client = driver("kafka-python")
+        with client.admin(theirs) as admin:
+            admin.create_topic("test_topic")
+        with client.publisher(theirs, identify=False) as publisher:
+            publisher.send_and_wait(Message("test_topic", b"somebody's"))
+        with client.reader(theirs, group="their-group") as reader:
+            _commit_one(reader)
+        yield found
+    finally:
+        owner.end(folder, "kill")
+        broker.discard()
+
+
+def _commit_one(reader: Reader) -> None:
+    reader.subscribe(["test_topic"])
+    assert len(reader.read(1, 30)) == 1
+    reader.commit()
+
+
+def settings(cluster: Secured, properties: dict[str, str] | None = None, address: str = "", **more) -> Settings:
+    file = None if properties is None else cluster.file(properties)
+    return Settings(
+        broker="external", bootstrap_servers=address or cluster.secure, client_config=file, timeout_factor=1.0, **more
+    )
+
+
+def the_whole(cluster: Secured, *, commands: bool = True) -> external.ExternalBroker:
+    """The cluster as the suite takes it, ready."""
+    given = {f"{what}_command": cluster.command(what) for what in ("stop", "start", "kill")} if commands else {}
+    broker = access.broker(settings(cluster, cluster.properties(), **given), RUN_ID)
+    broker.start()
+    return broker
+
+
+# -- getting in -----------------------------------------------------------------------------------------
+def ways_in(cluster: Secured) -> dict[str, tuple[str, dict[str, str]]]:
+    def store(kind: str) -> dict[str, str]:
+        path = str(cluster.folder / f"ca.{kind.lower()}")
+        return {
+            "ssl__truststore__location": path,
+            "ssl__truststore__password": STORE_PASSWORD,
+            "ssl__truststore__type": kind,
+        }
+
+    return {
+        "SCRAM-SHA-256": (cluster.secure, cluster.properties()),
+        "SCRAM-SHA-512, JKS": (cluster.secure, cluster.properties("SCRAM-SHA-512", **store("JKS"))),
+        "PLAIN, PKCS12": (cluster.secure, cluster.properties("PLAIN", **store("PKCS12"))),
+        "client certificate": (cluster.mutual, cluster.certified()),
+    }
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("way", ["SCRAM-SHA-256", "SCRAM-SHA-512, JKS", "PLAIN, PKCS12", "client certificate"])
+def test_each_way_in_with_both_clients(cluster, client, way):
+    address, properties = ways_in(cluster)[way]
+    assert access.check(settings(cluster, properties, address, client=client)) == f"1 broker at {address}, as asked"
+    topic = f"way-in-{client}-{len(way)}"
+    connection, library = Connection(address, properties), driver(client)
+    with library.admin(connection) as admin:
+        admin.create_topic(topic)
+    with library.publisher(connection, identify=False) as publisher:
+        assert publisher.send_and_wait(Message(topic, b"hello")).outcome == "acknowledged"
+    with library.reader(connection) as reader:
+        assert reader.read_to_end(topic, 30).count == 1
+    with library.admin(connection) as admin:
+        admin.delete_topic(topic)
+
+
+def without(properties: dict[str, str], word: str) -> dict[str, str]:
+    return {name: value for name, value in properties.items() if word not in name}
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("wrong password", "does not accept user 'alice' with this password by SCRAM-SHA-256"),
+        ("wrong password, PLAIN", "does not accept user 'alice' with this password by PLAIN"),
+        ("unknown CA", "certificate is not trusted"),
+        ("the system's CAs", "certificate is not trusted"),
+        ("another host", "certificate is not for this host"),
+        ("no client certificate", "wants another client certificate"),
+        ("plaintext", "may want another security.protocol than PLAINTEXT"),
+        ("TLS where there is none", "check security.protocol"),
+        ("SASL where there is none", "does not take sasl.mechanism SCRAM-SHA-256 here"),
+        ("wrong store password", "is ssl.truststore.password right?"),
+        ("wrong key password", "wrong ssl.key.password"),
+        ("nobody there", "cannot be reached: Connection refused"),
+        ("no such host", "name cannot be resolved"),
+    ],
+)
+def test_each_way_to_be_kept_out_is_one_clear_line(cluster, case, words):
+    wrong = {"sasl__jaas__config": jaas(WRONG_PASSWORD)}
+    wrong_plain = {"sasl__jaas__config": jaas(WRONG_PASSWORD, "plain.PlainLoginModule")}
+    other = {"ssl__truststore__location": str(cluster.folder / "other-ca.pem")}
+    store = {"ssl__truststore__location": str(cluster.folder / "ca.jks"), "ssl__truststore__password": WRONG_PASSWORD}
+    address, properties = {
+        "wrong password": (cluster.secure, cluster.properties(**wrong)),
+        "wrong password, PLAIN": (cluster.secure, cluster.properties("PLAIN", **wrong_plain)),
+        "unknown CA": (cluster.secure, cluster.properties(**other)),
+        "the system's CAs": (cluster.secure, without(cluster.properties(), "truststore")),
+        "another host": (cluster.secure.replace("127.0.0.1", "localhost"), cluster.properties()),
+        "no client certificate": (cluster.mutual, without(cluster.certified(), "key")),
+        "plaintext": (cluster.secure, {}),
+        "TLS where there is none": (cluster.plain, cluster.certified()),
+        "SASL where there is none": (cluster.plain, cluster.properties(security__protocol="SASL_PLAINTEXT")),
+        "wrong store password": (cluster.secure, cluster.properties(**store)),
+        "wrong key password": (cluster.mutual, cluster.certified(ssl__key__password=WRONG_PASSWORD)),
+        "nobody there": ("127.0.0.1:9", cluster.properties()),
+        "no such host": ("nowhere.invalid:9092", cluster.properties()),
+    }[case]
+    with pytest.raises((Unavailable, BadOption)) as caught:
+        access.check(settings(cluster, properties, address))
+    text = str(caught.value)
+    assert words in text
+    assert "\n" not in text
+    assert not any(secret in text for secret in SECRETS)
+
+
+def test_the_hosts_name_need_not_match_when_the_properties_say_so(cluster):
+    lenient = cluster.properties(ssl__endpoint__identification__algorithm="")
+    assert "1 broker" in access.check(settings(cluster, lenient, cluster.secure.replace("127.0.0.1", "localhost")))
+
+
+# -- its life -------------------------------------------------------------------------------------------
+def test_it_is_taken_down_and_started_by_its_owners_commands(cluster):
+    broker = the_whole(cluster)
+    heard = []
+    broker.listener = lambda *event: heard.append(event)
+    for how in ("stopped", "killed"):
+        since = broker.started_at
+        broker.stop() if how == "stopped" else broker.kill()
+        assert broker.started_at is None
+        assert broker.refuses_connections()
+        assert not broker.is_usable()
+        broker.start()
+        assert broker.started_at > since
+        assert broker.is_usable()
+    assert [what for _, what, _ in heard] == ["stopped", "started", "ready", "killed", "started", "ready"]
+    assert heard[0] == ("the cluster", "stopped", "no address answered")
+    assert "is gone" in broker.log()
+
+
+def test_a_scenario_that_ends_while_it_is_down_leaves_it_up(cluster):
+    broker = the_whole(cluster)
+    broker.kill()
+    broker.discard()
+    assert the_whole(cluster, commands=False).is_usable()
+
+
+def test_what_it_cannot_do_is_said(cluster):
+    broker = the_whole(cluster, commands=False)
+    for work, words in (
+        (broker.stop, "no -D stop_command was given"),
+        (broker.kill, "no -D kill_command was given"),
+        (broker.freeze, "cannot be frozen"),
+        (lambda: broker.demand("files"), "not the suite's to read or change"),
+    ):
+        with pytest.raises(NotPossible, match=words):
+            work()
+    assert broker.is_usable()
+
+
+def test_a_command_that_changes_nothing_proves_nothing(cluster, monkeypatch):
+    monkeypatch.setattr(external, "GONE_SECONDS", 0.5)
+    idle = replace(settings(cluster, cluster.properties()), stop_command=("true",))
+    broker = access.broker(idle, RUN_ID)
+    broker.start()
+    with pytest.raises(BrokerFailed, match="every broker still answers, so nothing shows that it was stopped"):
+        broker.stop()
+    assert broker.is_usable()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("no-such-program",), "cannot be run: No such file or directory"),
+        (("false",), "ended with status 1; it printed nothing"),
+        ((sys.executable, "-c", "import sys; sys.exit(open(sys.argv[1]).read())", "{file}"), "ended with status 1"),
+        (("sh", "-c", "echo before; sleep 60"), "so it was killed; it printed: before"),
+    ],
+)
+def test_a_command_that_fails_is_told_with_its_output_and_without_secrets(cluster, monkeypatch, words, said):
+    monkeypatch.setattr("integrity.brokers.commands.COMMAND_SECONDS", 1.0)
+    given = settings(cluster, cluster.properties())
+    command = tuple(word.replace("{file}", str(given.client_config)) for word in words)
+    broker = access.broker(replace(given, stop_command=command), RUN_ID)
+    broker.start()
+    with pytest.raises(BrokerFailed) as caught:
+        broker.stop()
+    text = str(caught.value)
+    assert said in text
+    assert not any(secret in text for secret in SECRETS)
+    broker.discard()
+
+
+# -- whole runs -----------------------------------------------------------------------------------------
+def behave(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A run of behave in a folder of its own, so that its reports are its own."""
+    for name in ("features", "steps", "integrity", "environment.py", "behave.ini"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    return subprocess.run(
+        [sys.executable, "-m", "behave", "-D", "broker=external", "-D", "messages=1000", *words],
+        cwd=folder, env=os.environ, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def options(cluster: Secured, *names: str) -> list[str]:
+    found = ["-D", f"bootstrap_servers={cluster.secure}", "-D", f"client_config={cluster.file(cluster.properties())}"]
+    for name in names:
+        found += ["-D", f"{name}_command={' '.join(cluster.command(name))}"]
+    return found
+
+
+def cases(folder: Path) -> list[ElementTree.Element]:
+    return [
+        case for file in (folder / "reports/junit").glob("*.xml") for case in ElementTree.parse(file).iter("testcase")
+    ]
+
+
+def assert_no_secret(folder: Path, done: subprocess.CompletedProcess[str]) -> None:
+    """Neither on the console nor in any file of the reports, escaped or not."""
+    everything = [(path, path.read_bytes()) for path in (folder / "reports").rglob("*") if path.is_file()]
+    for place, content in [*everything, ("stdout", done.stdout.encode()), ("stderr", done.stderr.encode())]:
+        for secret in (*SECRETS, "hunter2"):
+            assert secret.encode() not in content, f"{secret} in {place}"
+
+
+def whats_there(cluster: Secured) -> tuple[set[str], set[str]]:
+    """Topics and groups, Kafka's own left out."""
+    admin = KafkaAdminClient(bootstrap_servers=[cluster.plain])
+    try:
+        topics = {name for name in admin.list_topics() if not name.startswith("__")}
+        return topics, {group["group_id"] for group in admin.list_groups()}
+    finally:
+        admin.close()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp_path, client):
+    words = [*options(cluster, "stop", "start", "kill"), "-D", f"client={client}", "-D", "keep=always"]
+    done = behave(tmp_path, *words, RESTART, THREE_MESSAGES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = cases(tmp_path)
+    assert len(found) == 4
+    assert all(case.find("skipped") is None for case in found)
+    assert list((tmp_path / "reports/evidence").rglob("sends"))
+    assert_no_secret(tmp_path, done)
+    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+    with driver(client).admin(Connection(cluster.plain)) as admin:
+        assert admin.end_offsets(["test_topic"]) == {("test_topic", 0): 1}
+        assert admin.committed("their-group") == {("test_topic", 0): 1}
+
+
+def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
+    done = behave(tmp_path, *options(cluster), RESTART, "features/persistence/power_loss.feature", THREE_MESSAGES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    reasons = [case.find("skipped").get("message") for case in cases(tmp_path) if case.find("skipped") is not None]
+    assert "the cluster cannot be stopped: no -D stop_command was given" in reasons
+    assert "the cluster cannot be killed: no -D kill_command was given" in reasons
+    assert "the settings of an external cluster are not the suite's to choose" in reasons
+    assert any(case.find("skipped") is None for case in cases(tmp_path))
+    assert_no_secret(tmp_path, done)
+    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_run_with_a_wrong_password_is_one_line(cluster, tmp_path, client):
+    file = cluster.file(cluster.properties(sasl__jaas__config=jaas(WRONG_PASSWORD)), "wrong.properties")
+    words = ["-D", f"bootstrap_servers={cluster.secure}", "-D", f"client_config={file}", "-D", f"client={client}"]
+    done = behave(tmp_path, *words, THREE_MESSAGES)
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert "does not accept user 'alice' with this password" in line
+    assert_no_secret(tmp_path, done)
+
+
+def test_a_failing_command_is_told_in_the_reports_without_secrets(cluster, tmp_path):
+    telling = f"{sys.executable} -c 'import sys; sys.exit(open(sys.argv[1]).read())' {cluster.folder}/client.properties"
+    words = [*options(cluster), "-D", f"stop_command={telling} --password {KEY_PASSWORD}"]
+    done = behave(tmp_path, *words, f"{RESTART}:10")
+    assert done.returncode == 1, done.stdout + done.stderr
+    [problem] = [case.find("error") for case in cases(tmp_path) if case.find("error") is not None]
+    assert "ended with status 1" in problem.get("message") + problem.text
+    assert_no_secret(tmp_path, done)
+    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
