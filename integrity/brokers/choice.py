@@ -7,12 +7,12 @@ embedded broker, which needs nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
-from integrity.brokers.cluster import SIZE, Cluster
+from integrity.brokers.cluster import SIZE, Cluster, Network
 from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
@@ -136,11 +136,7 @@ class Brokers:
             voters = ",".join(f"{node.config.node}@{node.controller_address}" for node in nodes)
             for node in nodes:
                 node.adopt({"controller.quorum.voters": voters})
-            network = None
-            if severable:
-                from integrity.faults.network.between import Between
-
-                network = Between(self._run, nodes)
+            network = self._network(nodes, severable)
         except BaseException:
             for node in nodes:
                 node.discard()
@@ -148,6 +144,18 @@ class Brokers:
         cluster = Cluster(nodes, network)
         self._made.append(cluster)
         return cluster
+
+    def _network(self, nodes: Sequence[Broker], severable: bool) -> Network | None:
+        """What connects these brokers, where that is more than this machine's loopback."""
+        if self._choice.kind == "docker":
+            from integrity.brokers.docker_network import DockerNetwork
+
+            return DockerNetwork(self._run, nodes)
+        if severable:
+            from integrity.faults.network.between import Between
+
+            return Between(self._run, nodes)
+        return None
 
     def _make(self, config: BrokerConfig) -> Broker:
         if self._choice.kind == "external":

@@ -40,6 +40,12 @@ DATA = "/var/lib/kafka/data"
 #: The same as the embedded broker's, so that three of them fit on a laptop.
 HEAP = "-Xmx512m"
 
+#: Where controllers reach each other, in a network of their own.
+CONTROLLER_PORT = 9093
+
+#: A container's address in a network changes when it is started or connected again; Java remembers addresses for 30 s.
+FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1 -Dsun.net.inetaddr.negative.ttl=0"
+
 #: Seconds for which "it is running" is believed; asking the engine at every look of a wait would slow the start.
 LOOK_SECONDS = 0.05
 
@@ -89,8 +95,23 @@ class DockerBroker(Broker):
         self._started = None  # testcontainers' DockerContainer, from the first start on
         self._earlier_log = ""
         self._seen_alive = 0.0
+        self._networks: list[str] = []
 
     # -- what it is ---------------------------------------------------------------------------------
+    @property
+    def controller_address(self) -> str:
+        """``host:port`` at which the other controllers of its cluster reach it, in a network they share."""
+        return f"{self._name}:{CONTROLLER_PORT}"
+
+    @property
+    def port(self) -> int:
+        """Where clients reach it, on this machine and in the container."""
+        return self._port
+
+    def join(self, network: str) -> None:
+        """Be in this network as well from the first start on; others there reach it by its name."""
+        self._networks.append(network)
+
     @property
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self._port}"
@@ -207,6 +228,8 @@ class DockerBroker(Broker):
         container.with_kwargs(labels=self._labels, network="bridge")
         self._started = container
         container.start()
+        for network in self._networks:
+            self._client.networks.get(network).connect(self._container)
 
     def _terminate(self) -> None:
         self._signal(self._container.attrs["Config"].get("StopSignal") or "SIGTERM")
@@ -285,8 +308,9 @@ class DockerBroker(Broker):
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
             "log.dirs": DATA,
         }
-        variables = environment(own | kraft.defaults() | dict(self.config.settings))
-        return variables | {"CLUSTER_ID": kraft.CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP}
+        settings = own | kraft.defaults(self.config.brokers) | dict(self.config.settings) | self._adopted
+        variables = environment(settings) | {"CLUSTER_ID": kraft.CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP}
+        return variables | ({"JAVA_TOOL_OPTIONS": FRESH_NAMES} if self._networks else {})
 
     def _delete_files(self, names: list[str]) -> None:
         """Delete from the volume, by a helper of the same image: a stopped container runs no command."""
