@@ -1,0 +1,184 @@
+"""A cluster of three: roles, what takes them over, and the checks of the replication features seen to fail."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from integrity.brokers import administration
+from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.choice import Brokers, Choice
+from integrity.brokers.cluster import Cluster, State, as_cluster
+from integrity.errors import NotPossible
+from integrity.history.on_disk import Row
+from integrity.scenes import in_sync, replicas
+from integrity.scenes.replicas import _differences
+from integrity.settings import Settings
+from integrity.waiting import wait_until
+
+TOPIC = "kept"
+
+
+@pytest.fixture(scope="module")
+def brokers(run, kafka):
+    brokers = Brokers(Settings(broker="embedded"), Choice("embedded", "for tests"), run)
+    yield brokers
+    brokers.discard_all()
+
+
+@pytest.fixture(scope="module")
+def cluster(brokers):
+    """Three brokers over a network that can be cut; every test leaves them whole."""
+    cluster = brokers.create_cluster(severable=True)
+    cluster.start()
+    administration.create_topic(cluster.any_address(), TOPIC, [[1, 2, 3]], {"min.insync.replicas": "2"})
+    cluster.wait_until_whole()
+    return cluster
+
+
+def test_every_node_is_registered_and_every_replica_in_sync(cluster):
+    assert cluster.is_usable()
+    assert cluster.registered() == {1, 2, 3}
+    assert cluster.states([TOPIC])[TOPIC, 0] == State(1, 0, (1, 2, 3), frozenset({1, 2, 3}))
+    assert cluster.leader(TOPIC) is cluster.node(1)
+    assert cluster.controller() in cluster.nodes
+    assert len(cluster.bootstrap_servers.split(",")) == 3
+
+
+def test_it_listens_on_loopback_only(cluster):
+    for node in cluster.nodes:
+        connections = psutil.Process(node._process.pid).net_connections()
+        listening = {c.laddr.ip.removeprefix("::ffff:") for c in connections if c.status == psutil.CONN_LISTEN}
+        assert listening == {"127.0.0.1"}
+
+
+def test_the_others_take_over_from_a_killed_leader_which_comes_back_at_the_same_address(cluster):
+    heard = []
+    cluster.listener = lambda subject, what, detail: heard.append((subject, what))
+    leader, address = cluster.leader(TOPIC), cluster.bootstrap_servers
+    leader.kill()
+    wait_until(lambda: cluster.leader(TOPIC) is not leader, what="another leader", seconds=20)
+    assert not cluster.is_usable()
+    leader.start()
+    cluster.wait_until_whole()
+    assert cluster.bootstrap_servers == address
+    assert heard == [(leader.label, what) for what in ("killed", "started", "ready")]
+
+
+def test_a_leader_that_is_cut_off_is_replaced_and_takes_part_again(cluster):
+    leader = cluster.leader(TOPIC)
+    cluster.isolate(leader)
+    try:
+        wait_until(lambda: cluster.leader(TOPIC) is not leader, what="another leader", seconds=20)
+        assert leader.is_usable()  # clients reach it all the time
+        wait_until(lambda: cluster.controller() is not leader, what="a controller among the others", seconds=20)
+    finally:
+        cluster.heal()
+    cluster.wait_until_whole()
+    assert cluster.leader(TOPIC) is not leader
+
+
+def test_the_cluster_says_no_in_words(cluster):
+    with pytest.raises(administration.Refused, match="TopicAlreadyExists"):
+        administration.create_topic(cluster.any_address(), TOPIC, [[1, 2, 3]], {})
+
+
+def test_what_needs_three_brokers_is_not_possible_with_one(broker):
+    with pytest.raises(NotPossible, match="three brokers"):
+        as_cluster(broker)
+
+
+def test_a_network_that_cannot_be_cut_is_said_to_be_one(brokers):
+    plain = brokers.create_cluster()
+    try:
+        with pytest.raises(NotPossible, match="cannot be cut"):
+            plain.isolate(plain.node(1))
+    finally:
+        brokers.discard(plain)
+
+
+# -- without brokers --------------------------------------------------------------------------------------
+def test_the_newest_account_counts():
+    old = State(1, 3, (1, 2, 3), frozenset({1, 2, 3}))
+    shrunk = State(1, 3, (1, 2, 3), frozenset({1, 2}))
+    moved = State(2, 4, (1, 2, 3), frozenset({2, 3}))
+    assert shrunk.outdates(old)
+    assert not old.outdates(shrunk)
+    assert moved.outdates(shrunk)
+    assert not shrunk.outdates(moved)
+
+
+def test_each_node_is_done_something_to_even_when_one_fails():
+    done = []
+
+    def work(node: Broker) -> None:
+        done.append(node.label)
+        if node.label == "broker 1":
+            raise OSError("no")
+
+    nodes = [SimpleNamespace(label=f"broker {n}", kind="embedded", config=BrokerConfig(node=n)) for n in (1, 2, 3)]
+    with pytest.raises(OSError, match="no"):
+        Cluster(nodes).each(work)
+    assert sorted(done) == ["broker 1", "broker 2", "broker 3"]
+
+
+def test_replicas_that_differ_are_told_apart():
+    same = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 1, 1)]
+    other = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 2, 0)]
+    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): list(same)}}) == []
+    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): other}}) == [
+        "t-0: broker 1 has message 1 of publisher 1 at offset 1, broker 2 has message 0 of publisher 2 at offset 1"
+    ]
+    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): same[:1]}}) == [
+        "t-0: broker 1 has message 1 of publisher 1 at offset 1, broker 2 has nothing more"
+    ]
+
+
+def test_replicas_that_never_agree_are_a_failure(monkeypatch):
+    class Node:
+        def __init__(self, label: str) -> None:
+            self.label = label
+
+        @contextlib.contextmanager
+        def look(self):
+            yield Path(self.label)
+
+    whole = SimpleNamespace(nodes=[Node("broker 1"), Node("broker 2")], wait_until_whole=lambda: None)
+    monkeypatch.setattr(replicas, "as_cluster", lambda _: whole)
+    monkeypatch.setattr(replicas, "CATCH_UP_SECONDS", 0.2)
+    rows = {"broker 1": [Row("t", 0, 0, 1, 0)], "broker 2": [Row("t", 0, 0, 1, 7)]}
+    monkeypatch.setattr(replicas.on_disk, "records", lambda directory, topics: iter(rows[directory.name]))
+    with pytest.raises(AssertionError, match="broker 2 has message 7 of publisher 1 at offset 0"):
+        replicas.require_alike(SimpleNamespace(broker=None, topics=["t"]))
+
+
+def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
+    class Load:
+        """Refuses some, and acknowledges one, whenever it is looked at."""
+
+        rejected = acknowledged = 0
+
+        def check(self) -> None:
+            """Nothing went wrong by itself."""
+
+    load = Load()
+
+    def refusals(scene) -> None:
+        load.acknowledged += 1
+
+    node = SimpleNamespace(label="broker 2")
+    replication = SimpleNamespace(
+        state=lambda: State(1, 0, (1, 2, 3), frozenset({1, 2, 3})),
+        holder=lambda role: node,
+        wait_for_in_sync=lambda count: None,
+        recovered=lambda: None,
+    )
+    scene = SimpleNamespace(part=lambda kind: load if kind is in_sync.Load else replication)
+    monkeypatch.setattr(in_sync, "_wait_for_refusals", refusals)
+    monkeypatch.setattr(in_sync.process, "restart", lambda node, how, while_down: while_down())
+    with pytest.raises(AssertionError, match="1 messages were acknowledged by too few"):
+        in_sync.refuse_for_a_while(scene)
