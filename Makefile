@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help verify test bench lint image clean
+.PHONY: help verify test prove bench spark lint image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ verify: $(VENV)/.installed ## check every promise on a real broker; ARGS='...' i
 
 test: $(VENV)/.installed-dev ## the suite's own tests; ARGS='...' is passed to pytest
 	@$(BIN)/python -m pytest $(ARGS)
+
+spark: $(VENV)/.installed-spark ## the tests of the checks on Spark (installs pyspark; needs Java 17 of the system's)
+	@$(BIN)/python -m pytest tests/test_spark.py $(ARGS)
+
+prove: $(VENV)/.installed ## sabotage a live broker in every known way: each must be seen, nothing else; reports/prove.html
+	@$(BIN)/python -m integrity.prove $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff over everything
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -58,3 +64,8 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/pyth
 	@echo "Installing requirements-dev.txt (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-spark: requirements-spark.txt $(VENV)/.installed-dev
+	@echo "Installing requirements-spark.txt (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt
+	@touch $@
