@@ -65,6 +65,8 @@ class Scene:
         self.facts = facts
         #: Generated topics of this scenario; every one of them is read to its end before a verdict.
         self.topics: list[str] = []
+        #: How many partitions each of them has been given.
+        self.partitions: dict[str, int] = {}
         #: Those of them that the scenario's own readers have read to their ends, after the last message was sent.
         self.already_read: set[str] = set()
         #: Where clients connect, when that is not at the brokers themselves (``host:port``, several by commas).
@@ -129,6 +131,7 @@ class Scene:
             admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=configs)
         if name is None:
             self.topics.append(topic)
+            self.partitions[topic] = partitions
         return topic
 
     # -- messages of a reader's own choosing -----------------------------------------------------------
@@ -183,7 +186,12 @@ class Scene:
         topics = [topic for topic in self.topics if topic not in self.already_read]
         if topics:
             with self.driver.reader(self.connection, self.recorder) as reader:
-                reader.read_to_end(topics, READ_SECONDS)
+                result = reader.read_to_end(topics, READ_SECONDS)
+                # A topic that is no longer there has nothing left to read: that is its end, and all of it is lost.
+                for topic in set(topics) - {topic for topic, _ in result.ends}:
+                    self.note("topic", "gone", f"{topic} is no longer there")
+                    for partition in range(self.partitions.get(topic, 0)):
+                        reader.log.end(topic, partition, 0, True)
 
     def verdict(self) -> anomalies.Verdict:
         """What all checks say of the history once everything has been read; the history is closed by the first call."""

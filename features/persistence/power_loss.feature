@@ -19,7 +19,6 @@ Feature: Flushed messages survive a power loss
 
       Examples:
         | remains          |
-        | nothing          |
         | half a batch     |
         | a block of zeros |
 

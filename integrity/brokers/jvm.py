@@ -141,7 +141,7 @@ def prepare(distribution: Distribution, run) -> None:
 
 
 def prepare_storage(distribution: Distribution) -> None:
-    """Once per machine and version: format a storage to be copied. Where it cannot be kept, brokers format their own."""
+    """Once per machine and version: format a storage to be copied. Where none can be kept, brokers format their own."""
     if (distribution.home / "formatted").exists():
         return
     try:

@@ -32,8 +32,6 @@ NOTE_SECONDS = 20.0
 def damage(scene: Scene, how: str, what: str) -> None:
     """Take the broker down, do ``what`` (of DAMAGES) to its files, start it again."""
     scene.spoiled = True
-    with scene.driver.admin(scene.connection) as admin:
-        partitions = {topic: len(admin.leaders(topic)) for topic in scene.topics}
 
     def harm() -> None:
         with own_files(scene.broker) as files:
@@ -43,20 +41,6 @@ def damage(scene: Scene, how: str, what: str) -> None:
         scene.note(scene.broker.label, "damaged", f"{what} ({changed} files)")
 
     scene.restart(how, while_down=harm)
-    _note_vanished_topics(scene, partitions)
-
-
-def _note_vanished_topics(scene: Scene, partitions: Mapping[str, int]) -> None:
-    """A topic that is no longer there has nothing left to read: that is its end, and the verdict is to know it."""
-    with (
-        scene.driver.admin(scene.connection) as admin,
-        scene.driver.reader(scene.connection, scene.recorder) as reader,
-    ):
-        for topic, count in partitions.items():
-            if not admin.leaders(topic):
-                scene.note(scene.broker.label, "lost a topic", f"{topic} is no longer there")
-                for partition in range(count):
-                    reader.log.end(topic, partition, 0, True)
 
 
 def _set_configs(scene: Scene, configs: Mapping[str, str]) -> None:

@@ -53,7 +53,8 @@ def add_partitions(scene: Scene, more: int) -> None:
     """Give every topic so many partitions more."""
     with scene.driver.admin(scene.connection) as admin:
         for topic in scene.topics:
-            admin.add_partitions(topic, len(admin.leaders(topic)) + more)
+            scene.partitions[topic] += more
+            admin.add_partitions(topic, scene.partitions[topic])
 
 
 def partition_counts(scene: Scene) -> list[int]:
