@@ -94,6 +94,12 @@ def the_power_fails_at_two(context, role, other):
     context.scene.part(Outages).lose_power([role, other])
 
 
+@when("the power fails at the {role:Role}, the {other:Role} and the {third:Role} at the same time")
+@skippable
+def the_power_fails_at_three(context, role, other, third):
+    context.scene.part(Outages).lose_power([role, other, third])
+
+
 @then("all replicas hold the same messages")
 def all_replicas_are_alike(context):
     require_alike(context.scene)

@@ -21,6 +21,16 @@ Feature: What only one broker has goes with that broker
       When the leader acknowledges 1,000 messages alone, is killed, and a follower without them takes over
       Then acknowledged messages are found to be lost on disk
 
+  Rule: What no replica has flushed goes when all of them lose their power
+    What protects: brokers that do not lose their power together, or a flush for every message.
+
+    Scenario: Messages are lost when all replicas lose their power at the same time, and the loss is found
+      Given three running brokers
+      And a topic with 1 partition and 3 replicas, 2 of which must be in sync
+      And 1,000 messages were acknowledged
+      When the power fails at the leader, the follower and the controller at the same time
+      Then acknowledged messages are found to be lost on disk
+
   Rule: The last replica in sync has no copy of what it has not flushed
     What protects: a topic that needs two replicas in sync, and refuses to go on with one.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from integrity.waiting import scaled
+
 #: A cluster of one's own: any 16 bytes in URL-safe base64.
 CLUSTER_ID = "a2Fma2EtaW50ZWdyaXR5MA"
 
@@ -34,6 +36,19 @@ CLUSTER_LIFE_CYCLE = {
 }
 
 
+#: What makes brokers give each other up: on a machine that is slower by the run's timeout_factor, as much later. A
+#: single broker depends on nobody, and keeps its short times on any machine.
+GIVING_UP = (
+    "broker.session.timeout.ms",
+    "controller.quorum.election.timeout.ms",
+    "controller.quorum.fetch.timeout.ms",
+    "controller.quorum.request.timeout.ms",
+    "controller.socket.timeout.ms",
+    "replica.lag.time.max.ms",
+    "replica.socket.timeout.ms",
+)
+
+
 def internal_topics(brokers: int) -> dict[str, str]:
     """Replication of the internal topics for a cluster of ``brokers`` (1 or 3)."""
     return {
@@ -47,7 +62,11 @@ def internal_topics(brokers: int) -> dict[str, str]:
 
 def defaults(brokers: int = 1) -> dict[str, str]:
     """All of the suite's own settings for one broker of a cluster of ``brokers``."""
-    return LIFE_CYCLE | internal_topics(brokers) | (CLUSTER_LIFE_CYCLE if brokers > 1 else {})
+    settings = LIFE_CYCLE | internal_topics(brokers)
+    if brokers == 1:
+        return settings
+    settings |= CLUSTER_LIFE_CYCLE
+    return settings | {name: str(round(max(1.0, scaled(1.0)) * int(settings[name]))) for name in GIVING_UP}
 
 
 def properties(settings: Mapping[str, str]) -> str:

@@ -100,7 +100,7 @@ def kill_while_recovering(broker: Broker, times: int) -> None:
 
 def session_seconds(broker: Broker) -> float:
     """How long a broker may be silent before its controller gives it up (``broker.session.timeout.ms``)."""
-    settings = kraft.defaults() | dict(broker.config.settings)
+    settings = kraft.defaults(broker.config.brokers) | dict(broker.config.settings)
     return int(settings["broker.session.timeout.ms"]) / 1000
 
 
