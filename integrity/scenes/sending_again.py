@@ -1,0 +1,99 @@
+"""A publisher whose network fails at its Produce requests, so that its client sends batches again.
+
+The faults strike several times at known requests, with several requests unanswered where the publisher may have them;
+both is proven. What became of the messages is in the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from kafka.protocol.api_message import ApiMessage
+
+from integrity.faults.network import Exchange, Fault, Proxy, Reply, answers
+from integrity.faults.process import FaultNotProven
+from integrity.scene import Scene
+from integrity.scenes import publishers
+from integrity.scenes.wire import InFlight, Wire, proven
+
+#: The client whose requests are struck, and no other.
+CLIENT = "publisher-with-a-bad-network"
+
+#: Bytes of a batch: small, so that there are many.
+BATCH = 4 << 10
+
+#: Which Produce requests are struck: the first one, the step to the next, and how many.
+STRIKES = {"n": 3, "every": 5, "times": 3}
+
+#: Seconds that everything takes each way, so that several requests are under way at once.
+DISTANCE = 0.015
+
+#: Seconds for which the client waits for an answer: long, so that a slow machine is no fault of its own, and short
+#: where an answer is not to come, or to come so late.
+PATIENCE = 10.0
+IMPATIENCE = 0.4
+LATE = 2 * IMPATIENCE
+
+#: Clients that, idempotent, send a batch before the last one of its partition was acknowledged. kafka-python 3.0 does
+#: not (its ``guarantee_message_order``), so that no order is ever at stake there.
+PIPELINING = frozenset({"confluent-kafka"})
+
+#: The error of a broker that has too few replicas in sync at the moment: not stored, and may be sent again.
+#: Source: kafka.apache.org/protocol, "Error Codes".
+NOT_ENOUGH_REPLICAS = 19
+
+
+def _refuse(proxy: Proxy, **choice: Any) -> Fault:
+    """Answer instead of the broker that too few replicas are in sync at the moment."""
+    del choice["api"]
+
+    def answer(request: ApiMessage, exchange: Exchange) -> Reply:
+        return Reply(answers.produced(request, exchange, error=NOT_ENOUGH_REPLICAS))
+
+    return proxy.rewrite_request("Produce", answer, **choice)
+
+
+#: How the network fails, in the features' words.
+FAULTS: dict[str, Callable[..., Fault]] = {
+    "the connection is cut before a request": Proxy.cut_before,
+    "the connection is cut in the middle of a request": Proxy.cut_inside,
+    "the connection is cut after messages were stored and before they were acknowledged": Proxy.lose_answer,
+    "the connection is cut in the middle of an acknowledgement": Proxy.cut_inside_answer,
+    "an acknowledgement vanishes": Proxy.drop_answer,
+    "an acknowledgement comes too late": lambda proxy, **choice: proxy.delay_answer(seconds=LATE, **choice),
+    "a batch is refused for a moment": _refuse,
+}
+
+
+#: Those of them that a client only notices by waiting.
+SILENT = frozenset({"an acknowledgement vanishes", "an acknowledgement comes too late"})
+
+
+def publish(scene: Scene, count: int, how: str, *, idempotent: bool = True, in_flight: int = 5) -> None:
+    """One publisher sends ``count`` messages while the network fails; all must be acknowledged in the end.
+
+    how: a key of FAULTS. in_flight: the requests it may have unanswered.
+    Raises FaultNotProven when the network did not fail, or never had several requests under way that it should have.
+    """
+    proxy = scene.part(Wire).proxy
+    pipelines = in_flight > 1 and (not idempotent or scene.driver.name in PIPELINING)
+    with ExitStack() as faults:
+        faults.enter_context(proxy.slow_down(DISTANCE, client=CLIENT))
+        watch = faults.enter_context(InFlight(proxy, "Produce", CLIENT)) if pipelines else None
+        faults.enter_context(proven(FAULTS[how](proxy, api="Produce", client=CLIENT, **STRIKES), STRIKES["times"]))
+        publishers.publish(
+            scene,
+            count,
+            client_id=CLIENT,
+            batch_bytes=BATCH,
+            max_in_flight=in_flight,
+            request_timeout=IMPATIENCE if how in SILENT else PATIENCE,
+            delivery_timeout=60.0,
+            idempotent=idempotent,
+        )
+    if watch is not None:
+        scene.facts.numbers["requests unanswered at once"] = watch.most
+        if watch.most < 2:
+            raise FaultNotProven("the publisher never had two requests unanswered at once: no order was at stake")

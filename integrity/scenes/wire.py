@@ -1,0 +1,99 @@
+"""Faults on the way between the clients and the broker, and proof that each of them happened.
+
+Clients reach the broker through a proxy from ``begin`` on; see integrity.faults.network for what it can do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kafka.protocol.api_message import ApiMessage
+
+from integrity.clients import Connection, security
+from integrity.clients.wire import metadata
+from integrity.errors import NotPossible
+from integrity.faults.network import Exchange, Fault, Proxy
+from integrity.faults.process import FaultNotProven
+from integrity.scene import Scene
+
+
+class Wire:
+    """The network between a scene's clients and its broker: a part of the scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._proxy: Proxy | None = None
+
+    def begin(self) -> None:
+        """Let clients reach the broker, from now on, by a network that can fail.
+
+        Raises NotPossible where connections are encrypted: what cannot be read cannot be struck in the right place.
+        """
+        if self._proxy is not None:
+            return
+        direct = self._scene.broker.connection
+        if security.parse(direct.properties).uses_tls:
+            raise NotPossible("faults in the midst of requests need connections that are not encrypted")
+        self._proxy = Proxy(self._scene.brokers.run, _addresses(direct), listener=self._scene.note)
+        self._scene.route = self._proxy.bootstrap_servers
+
+    @property
+    def proxy(self) -> Proxy:
+        """The network itself. Raises AssertionError when the scenario has not asked for one that can fail."""
+        if self._proxy is None:
+            raise AssertionError("this scenario's network cannot fail: it lacks 'a network that can fail'")
+        return self._proxy
+
+    def close(self) -> None:
+        """End the network. Raises what its rewriting functions raised, ProxyFailed when it was gone before."""
+        if self._proxy is not None:
+            self._proxy.close()
+
+
+def _addresses(direct: Connection) -> dict[str, str]:
+    """Every broker's address as the cluster tells it to clients, by a name for it."""
+    brokers = metadata(direct.bootstrap_servers, direct.properties).brokers
+    return {f"broker {broker.node_id}": f"{broker.host}:{broker.port}" for broker in brokers}
+
+
+@contextmanager
+def proven(fault: Fault, strikes: int = 1) -> Iterator[Fault]:
+    """The fault, in force within the block. Raises FaultNotProven when it strikes less often than ``strikes`` times."""
+    with fault:
+        yield fault
+    prove(fault, strikes)
+
+
+def prove(fault: Fault, strikes: int = 1) -> None:
+    """Raise FaultNotProven unless the fault has struck so many times."""
+    if fault.count < strikes:
+        raise FaultNotProven(
+            f"the fault {fault.words!r} struck {fault.count} times and was to strike {strikes}: nothing was tried"
+        )
+
+
+class InFlight:
+    """How many requests of a kind were unanswered on one connection at the same moment, at most."""
+
+    def __init__(self, proxy: Proxy, api: str, client: str) -> None:
+        self.most = 0
+        self._asked: dict[int, deque[int]] = defaultdict(deque)
+        self._fault = proxy.rewrite(api, request=self._ask, answer=self._answer, client=client)
+
+    def _ask(self, message: ApiMessage, exchange: Exchange) -> None:
+        self._asked[exchange.connection].append(exchange.head.number)
+
+    def _answer(self, message: ApiMessage, exchange: Exchange) -> None:
+        # Answers come in the order of the requests, so whatever was asked before this one is answered as well.
+        asked = self._asked[exchange.connection]
+        while asked and asked[0] < exchange.head.number:
+            asked.popleft()
+        self.most = max(self.most, len(asked))
+
+    def __enter__(self) -> InFlight:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._fault.lift()
