@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from kafka import KafkaAdminClient
 
-from integrity.brokers import access, external
+from integrity import runs
+from integrity.brokers import access, external, leavings
 from integrity.brokers.base import BrokerFailed
 from integrity.clients import Connection, Message, driver
 from integrity.clients.base import Reader
@@ -53,6 +55,12 @@ def _commit_one(reader: Reader) -> None:
     reader.subscribe(["test_topic"])
     assert len(reader.read(1, 30)) == 1
     reader.commit()
+
+
+@pytest.fixture(autouse=True)
+def _no_notes_are_left() -> Iterator[None]:
+    yield
+    (runs.base_directory() / "external" / RUN_ID).unlink(missing_ok=True)
 
 
 def settings(cluster: Secured, properties: dict[str, str] | None = None, address: str = "", **more) -> Settings:
@@ -186,6 +194,19 @@ def test_a_scenario_that_ends_while_it_is_down_leaves_it_up(cluster):
     assert the_whole(cluster, commands=False).is_usable()
 
 
+def test_the_next_run_removes_what_a_killed_one_left(cluster, run):
+    broker = the_whole(cluster)
+    with driver("kafka-python").admin(broker.connection) as admin:
+        admin.create_topic(broker.connection.own("test_topic"))
+        with pytest.raises(ValueError, match="is not this run's"):
+            admin.delete_topic("test_topic")
+    living = leavings.note(broker.connection, run.id)
+    access.check(settings(cluster, cluster.properties()))
+    assert living.exists()
+    living.unlink()
+    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+
+
 def test_what_it_cannot_do_is_said(cluster):
     broker = the_whole(cluster, commands=False)
     for work, words in (
@@ -277,13 +298,22 @@ def whats_there(cluster: Secured) -> tuple[set[str], set[str]]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp_path, client):
-    words = [*options(cluster, "stop", "start", "kill"), "-D", f"client={client}", "-D", "keep=always"]
+    words = [
+        *options(cluster, "stop", "start", "kill"),
+        "-D",
+        f"client={client}",
+        "-D",
+        "keep=always",
+        "-D",
+        "shard=2/5",
+    ]
     done = behave(tmp_path, *words, RESTART, THREE_MESSAGES)
     assert done.returncode == 0, done.stdout + done.stderr
     found = cases(tmp_path)
     assert len(found) == 4
     assert all(case.find("skipped") is None for case in found)
-    assert list((tmp_path / "reports/evidence").rglob("sends"))
+    parts = list((tmp_path / "reports/evidence").rglob("sends/part-shard2-*.parquet"))
+    assert {id for part in parts for id in pq.read_table(part)["publisher"].to_pylist()} == {1_000_000}
     assert_no_secret(tmp_path, done)
     assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
     with driver(client).admin(Connection(cluster.plain)) as admin:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from integrity import progress
+from integrity.brokers import leavings
+from integrity.brokers.base import BrokerFailed
 from integrity.brokers.external import ExternalBroker
 from integrity.clients import driver, properties, security, wire
 from integrity.clients.types import Connection
 from integrity.errors import SuiteError, Unavailable
 from integrity.reports.text import one_line
 from integrity.settings import Settings
-
-
-def prefix(run_id: str) -> str:
-    """What the names of a run's topics, groups and transactions begin with."""
-    return f"kafka-integrity-{run_id[:8]}-"
 
 
 def connection(settings: Settings, own: str = "") -> Connection:
@@ -27,8 +24,10 @@ def connection(settings: Settings, own: str = "") -> Connection:
 
 def broker(settings: Settings, run_id: str) -> ExternalBroker:
     """The cluster, with the commands that were given."""
+    to = connection(settings, leavings.prefix(run_id))
     return ExternalBroker(
-        connection(settings, prefix(run_id)),
+        to,
+        note=leavings.note(to, run_id),
         stop_command=settings.stop_command,
         start_command=settings.start_command,
         kill_command=settings.kill_command,
@@ -62,5 +61,10 @@ def check(settings: Settings) -> str:
         raise Unavailable(
             f"{settings.client} cannot use the cluster at {to.bootstrap_servers}: {one_line(error)}"
         ) from error
+    try:
+        for words in leavings.sweep(to):
+            progress.say(words)
+    except BrokerFailed as error:
+        raise Unavailable(f"what a run that was killed had left is still there: {one_line(error)}") from error
     number = len(found.brokers)
     return f"{number} {'broker' if number == 1 else 'brokers'} at {to.bootstrap_servers}, as asked"

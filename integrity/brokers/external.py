@@ -51,8 +51,8 @@ _NOT_HERE = {
 class ExternalBroker(Broker):
     """The whole cluster behind ``bootstrap_servers``.
 
-    connection: with the prefix of the run's topics and groups. A command is a list of words, or None: then scenarios
-    that need it are skipped.
+    connection: with the prefix of the run's topics and groups. note: the file that says so to later runs (see
+    leavings). A command is a list of words, or None: then scenarios that need it are skipped.
     """
 
     kind = "external"
@@ -63,6 +63,7 @@ class ExternalBroker(Broker):
         self,
         connection: Connection,
         *,
+        note: Path,
         stop_command: Sequence[str] | None = None,
         start_command: Sequence[str] | None = None,
         kill_command: Sequence[str] | None = None,
@@ -70,6 +71,7 @@ class ExternalBroker(Broker):
         super().__init__(BrokerConfig())
         self.label = "the cluster"
         self._connection = connection
+        self._note = note
         self._commands = {"stop_command": stop_command, "start_command": start_command, "kill_command": kill_command}
         self._secrets = secrets(connection.properties)
         self._nodes: frozenset[int] = frozenset()
@@ -246,6 +248,7 @@ class ExternalBroker(Broker):
             self.start()
         if self._since is not None:
             leavings.remove(self.connection)
+        self._note.unlink(missing_ok=True)
 
     def _terminate(self) -> NoReturn:
         raise NotImplementedError("stop does it")

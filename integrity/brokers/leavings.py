@@ -1,10 +1,19 @@
-"""Removes what a run has made on somebody else's cluster: the topics and groups whose names begin with its prefix."""
+"""Removes what a run has made on somebody else's cluster: the topics and groups whose names begin with its prefix.
+
+A run that is killed cannot do it. So each notes on this machine that it is at work on the cluster, before it makes
+anything there, and takes the note away when all is removed; the next run on the same cluster removes what the notes of
+dead runs speak of. A note holds the cluster's address and the run's id, nothing secret.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from integrity import runs
 from integrity.brokers.base import BrokerFailed
 from integrity.clients.kafka_python.settings import connection_arguments
 from integrity.clients.types import Connection
@@ -15,6 +24,38 @@ REMOVE_SECONDS = 60.0
 
 #: Answers after which a group is gone, or was never stored.
 _GONE = ("OK", "GroupIdNotFoundError")
+
+
+def prefix(run_id: str) -> str:
+    """What the names of a run's topics, groups and transactional ids begin with."""
+    return f"kafka-integrity-{run_id[:8]}-"
+
+
+def note(connection: Connection, run_id: str) -> Path:
+    """Note that this run is at work on that cluster; returns the note, for whoever has removed everything to delete."""
+    folder = runs.base_directory() / "external"
+    folder.mkdir(exist_ok=True)
+    path = folder / run_id
+    path.write_text(connection.bootstrap_servers)
+    return path
+
+
+def sweep(connection: Connection) -> list[str]:
+    """Remove what dead runs of this machine left on the cluster; returns what was done, in words.
+
+    A run's folder stands for as long as the run lives (see integrity.runs). Raises BrokerFailed when something stays.
+    """
+    base, done = runs.base_directory(), []
+    notes = sorted((base / "external").iterdir()) if (base / "external").exists() else []
+    for path in notes:
+        if (base / "runs" / path.name).exists() or path.read_text() != connection.bootstrap_servers:
+            continue
+        remove(replace(connection, prefix=prefix(path.name)))
+        path.unlink(missing_ok=True)
+        done.append(
+            f"a run that was killed had been at work on this cluster: what begins with {prefix(path.name)} is gone"
+        )
+    return done
 
 
 def remove(connection: Connection) -> None:
