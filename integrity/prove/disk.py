@@ -15,7 +15,7 @@ from integrity.faults.disk.files import METADATA_LOG
 from integrity.faults.network import Records
 
 #: How a ConfigRecord of a topic begins in KRaft's log: frame version 1, API key 4, version 0, resource type 2; and a
-#: record that says nothing, NoOpRecord (API key 20). Source: the message definitions in Kafka's metadata module, version 4.3.
+#: record that says nothing, NoOpRecord (API key 20). Source: the messages of Kafka's metadata module, version 4.3.
 TOPIC_CONFIG = bytes([1, 4, 0, 2])
 NO_OPERATION = bytes([1, 20, 0, 0])
 

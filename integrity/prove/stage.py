@@ -52,7 +52,7 @@ def feature_of(scenario: str) -> Feature:
     """The feature of this scenario, read afresh, with all others left out. Raises UnknownScenario."""
     files = _places().get(scenario, [])
     if len(files) != 1:
-        raise UnknownScenario(f"{len(files)} features have a scenario {scenario!r}; the table of sabotages needs one")
+        raise UnknownScenario(f"{len(files)} features have a scenario {scenario!r}, one is needed")
     feature = parser.parse_file(str(files[0]))
     for other in feature.walk_scenarios():
         if other.name != scenario:
@@ -77,7 +77,11 @@ class Stage(Runner):
 
     def run_model(self, features: Sequence[Feature] | None = None) -> bool:
         for job in self._jobs:
-            feature = feature_of(job.scenario)
+            try:
+                feature = feature_of(job.scenario)
+            except UnknownScenario as error:
+                self._send(Outcome(job.sabotage, job.scenario, (f"error: {error}",), 0, 0.0))
+                continue
             self._job_of[id(feature)] = job
             self.features.append(feature)
         self.config.reporters.append(_Told(self.config, self))
@@ -109,6 +113,9 @@ class Stage(Runner):
         outcome = Outcome(
             job.sabotage, job.scenario, tuple(found), self._struck, round(scenario.duration, 2), words or self._error
         )
+        self._send(outcome)
+
+    def _send(self, outcome: Outcome) -> None:
         os.write(self._channel, json.dumps(asdict(outcome)).encode() + b"\n")
 
     def _found(self, scenario: Scenario) -> list[str]:

@@ -40,7 +40,8 @@ ONE_PUBLISHER = "One publisher's messages keep their order in one partition"
 TWO_READERS = "A reader that comes later gets the same messages from the beginning"
 STOPPED = "Everything acknowledged is read back after the broker was stopped and started"
 KILLED = "Everything acknowledged is read back after the broker was killed and started"
-TRANSACTIONS = "Committed and aborted transactions stay what they are when the broker is killed"
+OPEN = "A reader of committed messages is shown nothing of an open transaction, and all of it once it is committed"
+ENDED = "Ended transactions stay what they are, and one that was open when the broker was killed can be committed"
 COMES_BACK = "A consumer group that comes back goes on where it had committed"
 SETTINGS = "A topic keeps its settings and its added partitions when the broker is killed"
 
@@ -176,14 +177,22 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(
         "serves a committed reader aborted records",
         "aborted_read",
-        (TRANSACTIONS,),
+        (OPEN,),
         "The reader is not told which transactions were aborted, and sees their messages.",
         wire=reading.serve_aborted,
     ),
     Sabotage(
+        "serves a committed reader uncommitted records",
+        "precommitted_read",
+        (OPEN,),
+        "The reader is served as if it had asked for all records, those of an open transaction among them.",
+        {"aborted_read": "those of aborted transactions are among them as well"},
+        wire=reading.serve_uncommitted,
+    ),
+    Sabotage(
         "shows half a transaction",
         "torn_transaction",
-        (TRANSACTIONS,),
+        (ENDED,),
         "Of each committed transaction one half is seen by everybody and the other by nobody.",
         wire=reading.halve_transactions,
     ),
