@@ -1,10 +1,11 @@
-"""``make prove``: see the package."""
+"""``make prove``: see the package. Exits with 0 when everything was seen and nothing else was, otherwise with 1."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from integrity.prove import report
 from integrity.prove.judgement import BY_NAME, Job, Outcome, complaints, judge
@@ -21,6 +23,9 @@ from integrity.prove.table import SABOTAGES, broken, uncovered
 #: Processes that run jobs at the same time: a restart is mostly waiting.
 WORKERS = 2
 
+#: How much is shown of the output of a process that ended early.
+LOG_CHARACTERS = 5_000
+
 
 def plan() -> list[Job]:
     """Every sabotage with its scenarios, and every scenario without one."""
@@ -29,44 +34,60 @@ def plan() -> list[Job]:
 
 
 def run(jobs: Sequence[Job], workers: int, options: Sequence[str]) -> list[Outcome]:
-    """Have the jobs done; a line is printed for each as it ends."""
-    outcomes: list[Outcome] = []
+    """Have the jobs done; a line is printed for each as it ends. An interruption is passed on, and waited for."""
     with tempfile.TemporaryDirectory(prefix="kafka-integrity-prove-") as folder:
-        threads = []
-        for number in range(workers):
-            part = jobs[number::workers]
-            if part:
-                stage = (Path(folder), number, part, options, outcomes)
-                threads.append(threading.Thread(target=_stage, args=stage))
-                threads[-1].start()
-        for thread in threads:
-            thread.join()
-    return outcomes
+        parts = [jobs[number::workers] for number in range(workers)]
+        stages = [_Stage(Path(folder) / f"stage-{number}", part, options) for number, part in enumerate(parts) if part]
+        try:
+            for stage in stages:
+                stage.join()
+        except BaseException:
+            for stage in stages:
+                stage.process.terminate()
+            for stage in stages:
+                stage.join()
+            raise
+    return [outcome for stage in stages for outcome in stage.outcomes]
 
 
-def _stage(folder: Path, number: int, jobs: Sequence[Job], options: Sequence[str], outcomes: list[Outcome]) -> None:
-    """One process, and its outcomes as they come."""
-    ours, theirs = os.pipe()
-    file = folder / f"stage-{number}.json"
-    values = [(job.sabotage, job.scenario) for job in jobs]
-    file.write_text(json.dumps({"jobs": values, "channel": theirs, "options": list(options)}))
-    with open(file.with_suffix(".log"), "w+", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "integrity.prove.stage", str(file)],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs],
-        )  # fmt: skip
+class _Stage(threading.Thread):
+    """One process, at work from its making on, and its outcomes as they come."""
+
+    def __init__(self, place: Path, jobs: Sequence[Job], options: Sequence[str]) -> None:
+        super().__init__(name=place.name)
+        self.outcomes: list[Outcome] = []
+        self._jobs = jobs
+        self._log = place.with_suffix(".log")
+        self._ours, theirs = os.pipe()
+        plan = place.with_suffix(".json")
+        values = [(job.sabotage, job.scenario) for job in jobs]
+        plan.write_text(json.dumps({"jobs": values, "channel": theirs, "options": list(options)}))
+        with open(self._log, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "integrity.prove.stage", str(plan)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs],
+                start_new_session=True,  # Ctrl-C reaches this process, which passes it on
+            )
         os.close(theirs)
-        told = 0
-        with open(ours, encoding="utf-8") as lines:
+        self.start()
+
+    def run(self) -> None:
+        with open(self._ours, encoding="utf-8") as lines:
             for line in lines:
-                outcome = Outcome.read(json.loads(line))
-                outcomes.append(outcome)
-                told += 1
-                report.say(report.line(judge(outcome)))
-        process.wait()
-        if told < len(jobs):
-            log.seek(0)
-            sys.stderr.write(f"a process ended after {told} of {len(jobs)} jobs:\n{log.read()[-5000:]}\n")
+                self.outcomes.append(Outcome.read(json.loads(line)))
+                report.say(report.line(judge(self.outcomes[-1])))
+        self.process.wait()
+        if len(self.outcomes) < len(self._jobs):
+            end = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
+            report.say(f"a process ended after {len(self.outcomes)} of {len(self._jobs)} scenarios:\n{end}")
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -78,6 +99,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--timeout-factor", default="1.0")
     parser.add_argument("--reports", type=Path, default=ROOT / "reports", help="where prove.html and prove.json go")
     chosen = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, _interrupt)
     said = [f"no sabotage is expected to bring {name} about" for name in uncovered()]
     for name, why in broken().items():
         unseen = [sabotage.does for sabotage in BY_NAME.values() if sabotage.expected == name]

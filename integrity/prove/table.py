@@ -41,7 +41,8 @@ TWO_READERS = "A reader that comes later gets the same messages from the beginni
 STOPPED = "Everything acknowledged is read back after the broker was stopped and started"
 KILLED = "Everything acknowledged is read back after the broker was killed and started"
 OPEN = "A reader of committed messages is shown nothing of an open transaction, and all of it once it is committed"
-ENDED = "Ended transactions stay what they are, and one that was open when the broker was killed can be committed"
+ALL_ENDED = "Transactions of several publishers over several topics are seen whole or not at all"
+BEHIND_OPEN = "The last stable offset passes no open transaction while others publish and commit behind it"
 COMES_BACK = "A consumer group that comes back goes on where it had committed"
 SETTINGS = "A topic keeps its settings and its added partitions when the broker is killed"
 
@@ -177,14 +178,14 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(
         "serves a committed reader aborted records",
         "aborted_read",
-        (OPEN,),
+        (ALL_ENDED,),
         "The reader is not told which transactions were aborted, and sees their messages.",
         wire=reading.serve_aborted,
     ),
     Sabotage(
         "serves a committed reader uncommitted records",
         "precommitted_read",
-        (OPEN,),
+        (BEHIND_OPEN,),
         "The reader is served as if it had asked for all records, those of an open transaction among them.",
         {"aborted_read": "those of aborted transactions are among them as well"},
         wire=reading.serve_uncommitted,
@@ -192,7 +193,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(
         "shows half a transaction",
         "torn_transaction",
-        (ENDED,),
+        (ALL_ENDED,),
         "Of each committed transaction one half is seen by everybody and the other by nobody.",
         wire=reading.halve_transactions,
     ),
