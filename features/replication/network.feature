@@ -10,7 +10,7 @@ Feature: There is one history, whoever is cut off from whom
 
   Rule: When the network heals, everybody agrees with those who were the majority
     Clients reach all brokers all the time, the one that is cut off as well.
-    Not promised: that what the old leader stored alone is kept, or that a reader that still reaches it is told of the new
+    Not promised: that what the old leader stored alone is kept, or that a client that still reaches it is told of the new
     leader before the network heals.
 
     Scenario: A leader that was cut off acknowledges nothing, and nobody sees what it alone had stored

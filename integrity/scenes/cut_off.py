@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from integrity.brokers.base import Broker
 from integrity.clients import Connection, Publisher
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
@@ -48,12 +49,14 @@ class CutOff:
             try:
                 if leads:
                     self._strand(publisher, node)
-                replication.goes_on_without(node, readers=False)
+                    self._publish_to_the_others(node)
+                else:
+                    replication.goes_on_without(node)
             finally:
                 cluster.heal()
         replication.recovered()
 
-    def _publisher_that_knows_only(self, node) -> Publisher:
+    def _publisher_that_knows_only(self, node: Broker) -> Publisher:
         return self._scene.driver.publisher(
             Connection(node.bootstrap_servers),
             self._scene.recorder,
@@ -63,7 +66,7 @@ class CutOff:
             delivery_timeout=STRANDED_SECONDS,
         )
 
-    def _strand(self, publisher: Publisher, node) -> None:
+    def _strand(self, publisher: Publisher, node: Broker) -> None:
         """Send messages that the leader stores and cannot acknowledge. Raises FaultNotProven when it could."""
         publisher.publish(self._scene.topics[0], STRANDED)
         wait_until(
@@ -76,7 +79,16 @@ class CutOff:
         self._stranded_publisher = publisher.id
         self._scene.note(node.label, "has stored", f"{STRANDED} messages that no follower has")
 
-    def _stored(self, publisher: int, node) -> int:
+    def _publish_to_the_others(self, node: Broker) -> None:
+        """Let somebody who asks the others publish; a client that reaches the old leader may go on believing it."""
+        self._replication.others_lead(node)
+        self._scene.note("the cluster", "has taken over", f"without {node.label}")
+        others = [other.bootstrap_servers for other in self._replication.cluster.nodes if other is not node]
+        with self._scene.driver.publisher(Connection(",".join(others)), self._scene.recorder) as publisher:
+            publisher.publish(self._scene.topics[0], STRANDED)
+            acknowledged(publisher, STRANDED)
+
+    def _stored(self, publisher: int, node: Broker) -> int:
         """How many of the publisher's messages the broker holds."""
         with node.look() as directory:
             return sum(row.publisher == publisher for row in on_disk.records(directory, self._scene.topics))

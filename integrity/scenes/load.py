@@ -146,15 +146,15 @@ class Load:
         for worker in self._workers:
             worker.check()
 
-    def wait_for_progress(self, *, readers: bool = True) -> None:
-        """Wait until every publisher and, unless they do not matter, every reader has got further than it is now.
+    def wait_for_progress(self) -> None:
+        """Wait until every publisher and every reader has got further than it is now.
 
         Raises WaitTimeout, saying who stalls, when one does not within PROGRESS_SECONDS.
         """
-        before = self._standing(readers)
+        before = self._standing()
 
         def stalled() -> list[str]:
-            now = self._standing(readers)
+            now = self._standing()
             return [name for name in before if now[name] <= before[name]]
 
         wait_until(
@@ -205,10 +205,8 @@ class Load:
         """The scenario is over, however it went."""
         self.finish()
 
-    def _standing(self, readers: bool) -> dict[str, int]:
+    def _standing(self) -> dict[str, int]:
         standing = {f"publisher {p.id}": p.counts["acknowledged"] for p in self._publishers}
-        if not readers:
-            return standing
         return standing | {f"reader {number + 1}": seen for number, seen in enumerate(self._seen)}
 
     def _errors(self) -> dict[str, int]:

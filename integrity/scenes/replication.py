@@ -133,15 +133,14 @@ class Replication:
             )
         self.goes_on_without(node)
 
-    def goes_on_without(self, node: Broker, *, readers: bool = True) -> None:
+    def goes_on_without(self, node: Broker) -> None:
         """Wait until the others have taken over the broker's roles and every client at work gets on.
 
-        readers: whether those matter; one that still reaches an old leader is told nothing new, and waits there.
         Raises WaitTimeout, which says who stalls, when that does not happen within the bound.
         """
         self.others_lead(node)
         self._scene.note("the cluster", "has taken over", f"without {node.label}")
-        self._scene.part(Load).wait_for_progress(readers=readers)
+        self._scene.part(Load).wait_for_progress()
 
     def others_lead(self, node: Broker) -> None:
         """Wait until every partition of the scene and the controllers are led by others than this broker."""
