@@ -5,12 +5,14 @@ Run it with ``python -m benchmarks.checker``.
 Each history has as many sends as reads: four publishers over twelve partitions, two committed readers, a quarter of the
 messages in transactions (whose markers leave gaps), and some of everything there is to find. Each one is checked in a
 process of its own, so that its peak memory is its own. The bars: ten million within 10 s and 1.5 GB, growth linear (at
-most 1.3 times as long for each message; fixed costs make it less).
+most 1.3 times as long for each message; fixed costs make it less). ``--engine spark`` measures Spark instead, without
+bars, and compares its verdicts with DuckDB's.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -67,11 +69,11 @@ def build(folder: Path, messages: int, plant: bool) -> None:
             database.execute(f"COPY ({query.format(plant=str(plant).lower())}) TO '{path}' (FORMAT parquet)")
 
 
-def measure(folder: Path) -> dict[str, object]:
+def measure(folder: Path, engine: str = "duckdb") -> dict[str, object]:
     """Checks the history in a process of its own: seconds, peak memory in MB, and what was found."""
     started = time.perf_counter()
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.checker", "--check", str(folder)],
+        [sys.executable, "-m", "benchmarks.checker", "--check", str(folder), "--engine", engine],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -81,15 +83,16 @@ def measure(folder: Path) -> dict[str, object]:
     return {**json.loads(ended.stdout), "with start-up": round(time.perf_counter() - started, 2)}
 
 
-def _check(folder: Path) -> None:
-    from integrity.anomalies import check
+def _check(folder: Path, engine: str) -> None:
+    from integrity.anomalies import check, spark
 
     started = time.perf_counter()
-    verdict = check(folder)
+    verdict = spark.check(folder) if engine == "spark" else check(folder)
     figures = {
         "seconds": round(time.perf_counter() - started, 2),
         "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "found": {name: finding.count for name, finding in verdict.findings.items()},
+        "verdict": hashlib.sha256(json.dumps(verdict.as_json()).encode()).hexdigest(),
     }
     print(json.dumps(figures))
 
@@ -98,10 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table, and as the last line the figures as JSON; exit status 1 when a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checker", description="Measure the checker.")
     parser.add_argument("--messages", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb")
     parser.add_argument("--check", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.check:
-        _check(options.check)
+        _check(options.check, options.engine)
         return 0
     figures = []
     print(f"{'messages':>12} {'history':>8} {'seconds':>8} {'M/s':>6} {'peak MB':>8}  found")
@@ -110,7 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for plant in (False, True):
                 history = Path(folder) / f"{messages}-{plant}"
                 build(history, messages, plant)
-                row = {"messages": messages, "history": "broken" if plant else "sound", **measure(history)}
+                which = "broken" if plant else "sound"
+                row = {"messages": messages, "history": which, **measure(history, options.engine)}
+                if options.engine == "spark" and row["verdict"] != measure(history)["verdict"]:
+                    print(f"the verdicts on {history.name} differ")
+                    return 1
                 figures.append(row)
                 rate = messages / row["seconds"] / 1e6
                 print(
@@ -118,6 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"{row['found']}",
                     flush=True,
                 )
+    if options.engine == "spark":
+        print("each verdict is the same as DuckDB's, word for word")
+        return 0
     missed = [row for row in figures if row["seconds"] > SECONDS or row["peak MB"] > MEGABYTES]
     small, large = figures[0], figures[-2]
     growth = (large["seconds"] / large["messages"]) / (small["seconds"] / small["messages"])

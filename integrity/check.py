@@ -1,7 +1,8 @@
 """Checks a saved history again: ``python -m integrity.check DIR...``.
 
 Exit status 0: intact. 1: anomalies, or a verdict that would be vacuous. 2: the history is unreadable, one line on the
-standard error says why. Several directories are the parts of one history and are judged together.
+standard error says why. Several directories are the parts of one history and are judged together; no two of them
+may have a publisher or a reader of the same number. ``--engine spark`` runs the same checks on Apache Spark.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from integrity.anomalies import HistoryUnreadable, check
+from integrity.anomalies import HistoryUnreadable, Verdict, check
+from integrity.errors import SuiteError
 
 INTACT, ANOMALIES, UNREADABLE = 0, 1, 2
 
@@ -20,16 +21,31 @@ INTACT, ANOMALIES, UNREADABLE = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status. ``arguments`` defaults to the command line's."""
     parser = argparse.ArgumentParser(prog="python -m integrity.check", description="Check a saved history again.")
-    parser.add_argument("directories", metavar="DIR", nargs="+", type=Path, help="a history, or the parts of one")
+    parser.add_argument("directories", metavar="DIR", nargs="+", help="a history, or the parts of one")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON instead of words")
+    parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="what runs the checks")
+    parser.add_argument("--master", help="with --engine spark: Spark's master; default: local[*], this machine")
     options = parser.parse_args(arguments)
+    if options.master and options.engine != "spark":
+        parser.error("--master is for --engine spark")
     try:
-        verdict = check(*options.directories)
+        verdict = _check(options)
+    except SuiteError as error:
+        print(f"unavailable: {error}", file=sys.stderr)
+        return UNREADABLE
     except HistoryUnreadable as error:
         print(f"unreadable: {error}", file=sys.stderr)
         return UNREADABLE
     print(json.dumps(verdict.as_json(), indent=2) if options.json else verdict.words())
     return INTACT if verdict.intact else ANOMALIES
+
+
+def _check(options: argparse.Namespace) -> Verdict:
+    if options.engine == "duckdb":
+        return check(*options.directories)
+    from integrity.anomalies import spark
+
+    return spark.check(*options.directories, master=options.master or spark.LOCAL)
 
 
 if __name__ == "__main__":

@@ -207,6 +207,30 @@ def test_several_directories_are_one_history(tmp_path: Path) -> None:
     assert main([str(here), str(there)]) == 0
 
 
+@pytest.mark.parametrize("what", ["publisher", "reader"])
+def test_parts_that_share_a_publisher_or_a_reader_are_refused(what: str, tmp_path: Path, capsys) -> None:
+    other = History()
+    sends = [other.send(offset, publisher=0 if what == "publisher" else 7, topic="other") for offset in range(3)]
+    other.read_sent(sends, reader=0 if what == "reader" else 7)
+    folders = [str(sound().save(tmp_path / "one")), str(other.save(tmp_path / "two"))]
+    assert main(folders) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert f"both have a {what} 0" in line
+    assert "shard" in line
+
+
+def test_a_directory_named_twice_is_refused(tmp_path: Path) -> None:
+    folder = sound().save(tmp_path / "one")
+    with pytest.raises(HistoryUnreadable, match="is named twice"):
+        check(folder, folder / ".." / "one")
+
+
+def test_a_master_is_for_spark(tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["--master", "spark://nowhere:7077", str(sound().save(tmp_path))])
+    assert "--engine spark" in capsys.readouterr().err
+
+
 def test_no_directory_is_no_history() -> None:
     with pytest.raises(HistoryUnreadable, match="no history directory was named"):
         check()

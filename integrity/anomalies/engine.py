@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,16 @@ _TYPES: dict[pa.DataType, str] = {
     pa.timestamp("us"): "TIMESTAMP",
 }
 
+# The one function of the queries that has another name in each engine (see integrity.anomalies.spark).
+_FINGERPRINT = "CREATE TEMP MACRO fingerprint(a, b, c, d, e) AS hash(a, b, c, d, e)"
+
 # A mistake in a query is a bug and stays one. Whatever else the database raises comes of the files (damaged pages,
 # columns of another type) or of the machine (no memory, no disk): then there is no verdict.
 _MISTAKES = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
 
-_EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at"
+EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at"
 
-_UNREAD = """
+UNREAD = """
     SELECT p.topic, p.partition, p.acknowledged FROM partitions p
     WHERE NOT p.judged AND p.acknowledged > 0 AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
     ORDER BY p.topic, p.partition
@@ -66,10 +69,14 @@ def check(
     for folder in folders:
         if not folder.is_dir():
             raise HistoryUnreadable(f"{folder}: no such directory")
+    refuse_twice([str(folder.resolve()) for folder in folders])
     with tempfile.TemporaryDirectory(prefix="integrity-check-") as spill, _connect(memory, threads, spill) as database:
         try:
+            database.execute(_FINGERPRINT)
             absent = _load(database, folders)
-            _check_outcomes(database)
+            by_folder = {n: {str(f): files_of(t, [f]) for f in folders} for n, t in TABLES.items()}
+            refuse_overlaps(by_folder, lambda files, column: _ids(database, files, column))
+            check_outcomes(lambda table: [row[0] for row in _rows(database, f"SELECT DISTINCT outcome FROM {table}")])
             return _judge(database, CHECKS if checks is None else checks, examples, absent)
         except _MISTAKES:
             raise
@@ -93,7 +100,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _files(table: Table, folders: Iterable[Path]) -> list[str]:
+def files_of(table: Table, folders: Iterable[Path]) -> list[str]:
+    """The Parquet files of a table in these folders."""
     found: list[Path] = []
     for folder in folders:
         single = folder / f"{table.name}.parquet"
@@ -105,7 +113,7 @@ def _files(table: Table, folders: Iterable[Path]) -> list[str]:
 
 def _load(database: duckdb.DuckDBPyConnection, folders: list[Path]) -> set[str]:
     """Makes a view of every table, and the table ``given`` of those that have files; returns those that have none."""
-    files = {name: _files(table, folders) for name, table in TABLES.items()}
+    files = {name: files_of(table, folders) for name, table in TABLES.items()}
     columns = _columns(database, [path for paths in files.values() for path in paths])
     database.execute("CREATE TEMP TABLE given (name VARCHAR)")
     for name, table in TABLES.items():
@@ -127,10 +135,7 @@ def _columns(database: duckdb.DuckDBPyConnection, files: list[str]) -> dict[str,
 
 def _selection(table: Table, files: list[str], columns: Mapping[str, set[str]]) -> str:
     """The query for a table: its files' rows with the schema's columns and types, or no rows when it has no file."""
-    for path in files:
-        for column in table.columns:
-            if column.name not in columns[path] and not column.optional:
-                raise HistoryUnreadable(f"{path}: table {table.name} has no column {column.name}")
+    require_columns(table, {path: columns[path] for path in files})
     absent = {c.name for c in table.columns if not files or not any(c.name in columns[path] for path in files)}
     chosen = ", ".join(
         f"CAST({'NULL' if c.name in absent else _quoted(c.name)} AS {_TYPES[c.type]}) AS {_quoted(c.name)}"
@@ -146,10 +151,56 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _check_outcomes(database: duckdb.DuckDBPyConnection) -> None:
-    """An outcome nobody knows would silently excuse its row from every check."""
+def require_columns(table: Table, columns: Mapping[str, set[str]]) -> None:
+    """Raise HistoryUnreadable when a file, by its path, lacks a column that the table must have."""
+    for path, names in columns.items():
+        for column in table.columns:
+            if column.name not in names and not column.optional:
+                raise HistoryUnreadable(f"{path}: table {table.name} has no column {column.name}")
+
+
+def refuse_twice(folders: Sequence[str]) -> None:
+    """Raise HistoryUnreadable when a folder is named twice: all that is in it would seem to be there twice."""
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise HistoryUnreadable(f"{folder} is named twice")
+
+
+def refuse_overlaps(
+    files: Mapping[str, Mapping[str, Sequence[str]]], ids: Callable[[Sequence[str], str], set[int]]
+) -> None:
+    """Raise HistoryUnreadable when two folders have the same publisher or reader: two runs are not one history.
+
+    files: each table's, by folder. ids: the different values of a column of some files.
+    """
+    if len(next(iter(files.values()))) < 2:
+        return
+    owners: dict[str, dict[int, str]] = {"publisher": {}, "reader": {}}
+    for column, tables in (("publisher", ("sends", "transactions")), ("reader", ("reads", "ends", "assignments"))):
+        for folder in files["sends"]:
+            paths = [files[table][folder] for table in tables if files[table][folder]]
+            for number in set().union(*(ids(each, column) for each in paths)):
+                other = owners[column].setdefault(number, folder)
+                if other != folder:
+                    raise HistoryUnreadable(
+                        f"{other} and {folder} both have a {column} {number}: they are no parts of one history "
+                        "(a run on several machines gives each a shard: -D shard=1/2, -D shard=2/2)"
+                    )
+
+
+def _ids(database: duckdb.DuckDBPyConnection, files: Sequence[str], column: str) -> set[int]:
+    sql = f"SELECT DISTINCT {column} FROM read_parquet(?, union_by_name = true) WHERE {column} IS NOT NULL"
+    return {row[0] for row in database.execute(sql, [list(files)]).fetchall()}
+
+
+def _rows(database: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:
+    return database.execute(sql).fetchall()
+
+
+def check_outcomes(outcomes: Callable[[str], Iterable[str]]) -> None:
+    """An outcome nobody knows would silently excuse its row from every check. outcomes: those of a table's rows."""
     for table, allowed in (("sends", SEND_OUTCOMES), ("transactions", TRANSACTION_OUTCOMES)):
-        for (outcome,) in database.execute(f"SELECT DISTINCT outcome FROM {table}").fetchall():
+        for outcome in outcomes(table):
             if outcome not in allowed:
                 raise HistoryUnreadable(f"table {table} has the outcome {outcome!r}, not one of {', '.join(allowed)}")
 
@@ -167,8 +218,8 @@ def _judge(
         acknowledged=_count(database, "sends s WHERE s.outcome = 'acknowledged'"),
         read=_count(database, "reads"),
         findings={name: finding for name, finding in findings.items() if finding.count},
-        unread=tuple(Unread(*row) for row in database.execute(_UNREAD).fetchall()),
-        events=tuple(Event(*row) for row in database.execute(_EVENTS).fetchall()),
+        unread=tuple(Unread(*row) for row in database.execute(UNREAD).fetchall()),
+        events=tuple(Event(*row) for row in database.execute(EVENTS).fetchall()),
     )
 
 

@@ -15,13 +15,13 @@ SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.reader, w.at,
 FROM (
     SELECT d.*,
            row_number() OVER (PARTITION BY d.topic, d.partition, d.offset
-                              ORDER BY d.at, d.publisher, d.sequence, d.digest) AS nth,
+                              ORDER BY d.at, d.publisher NULLS LAST, d.sequence, d.digest) AS nth,
            lead(d.publisher) OVER (PARTITION BY d.topic, d.partition, d.offset
-                                   ORDER BY d.at, d.publisher, d.sequence, d.digest) AS other_publisher,
+                                   ORDER BY d.at, d.publisher NULLS LAST, d.sequence, d.digest) AS other_publisher,
            lead(d.sequence) OVER (PARTITION BY d.topic, d.partition, d.offset
-                                  ORDER BY d.at, d.publisher, d.sequence, d.digest) AS other_sequence,
+                                  ORDER BY d.at, d.publisher NULLS LAST, d.sequence, d.digest) AS other_sequence,
            lead(d.reader) OVER (PARTITION BY d.topic, d.partition, d.offset
-                                ORDER BY d.at, d.publisher, d.sequence, d.digest) AS other_reader
+                                ORDER BY d.at, d.publisher NULLS LAST, d.sequence, d.digest) AS other_reader
     FROM (
         SELECT r.topic, r.partition, r.offset, r.publisher, r.sequence,
                CASE WHEN r.sequence IS NULL THEN r.digest END AS digest, min(r.reader) AS reader, min(r.read_at) AS at

@@ -11,4 +11,4 @@ SELECT p.topic, p.partition, p.offset, p.read_publisher AS publisher, p.read_seq
 FROM pairs p
 WHERE p.unsent
 GROUP BY p.topic, p.partition, p.offset, p.read_publisher, p.read_sequence
-ORDER BY p.topic, p.partition, p.offset, p.read_publisher, p.read_sequence
+ORDER BY p.topic, p.partition, p.offset, p.read_publisher NULLS LAST, p.read_sequence NULLS LAST

@@ -7,7 +7,7 @@ FROM (
     SELECT a.publisher, a.sequence - a.sequence % 1024 AS block, count(*) AS n,
            bool_and(a.outcome = 'acknowledged' AND coalesce(a.offset >= 0, false)
                     AND (a.transaction IS NULL OR coalesce(t.outcome = 'committed', false))) AS settled,
-           sum(hash(a.sequence, a.topic, a.partition, a.offset, a.digest)) AS fingerprint,
+           sum(fingerprint(a.sequence, a.topic, a.partition, a.offset, a.digest)) AS fingerprint,
            max(t.ending_at) AS ending_at
     FROM sends a
     LEFT JOIN endings t ON t.publisher = a.publisher AND t.transaction = a.transaction
@@ -15,7 +15,7 @@ FROM (
 ) s
 FULL OUTER JOIN (
     SELECT b.publisher, b.sequence - b.sequence % 1024 AS block, count(*) AS n,
-           sum(hash(b.sequence, b.topic, b.partition, b.offset, b.digest)) AS fingerprint,
+           sum(fingerprint(b.sequence, b.topic, b.partition, b.offset, b.digest)) AS fingerprint,
            min(b.read_at) AS read_at
     FROM reads b
     WHERE b.publisher IS NOT NULL AND b.sequence IS NOT NULL

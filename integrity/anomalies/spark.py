@@ -1,0 +1,218 @@
+"""Runs the same checks over the same files with Apache Spark, for histories beyond one machine's reach.
+
+The ``.sql`` files are run as they are. They keep to what DuckDB and Spark have in common; what remains is here: the
+types, and ``fingerprint``, a 64-bit hash of five columns that each engine has under another name. Nothing of a history
+passes through Python but the verdict's examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from integrity.anomalies import engine
+from integrity.anomalies.catalogue import CHECKS, STEPS, Check
+from integrity.anomalies.engine import EXAMPLES, HistoryUnreadable
+from integrity.anomalies.spark_session import LOCAL, first_line, session
+from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
+from integrity.history.schema import TABLES, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_TYPES: dict[pa.DataType, str] = {
+    pa.int32(): "INT",
+    pa.int64(): "BIGINT",
+    pa.uint64(): "DECIMAL(20, 0)",
+    pa.string(): "STRING",
+    pa.bool_(): "BOOLEAN",
+    pa.timestamp("us"): "TIMESTAMP_NTZ",
+}
+
+# A sum of some thousand 64-bit numbers has its place in 38 digits; in BIGINT it would overflow.
+_FINGERPRINT = """
+    CREATE OR REPLACE TEMPORARY FUNCTION fingerprint(a BIGINT, b STRING, c INT, d BIGINT, e DECIMAL(20, 0))
+    RETURNS DECIMAL(20, 0) RETURN CAST(xxhash64(a, b, c, d, e) AS DECIMAL(20, 0))
+"""
+
+
+def check(
+    *directories: Path | str,
+    checks: Mapping[str, Check] | None = None,
+    examples: int = EXAMPLES,
+    spark: SparkSession | None = None,
+    master: str = LOCAL,
+) -> Verdict:
+    """The verdict on the history in ``directories``, as integrity.anomalies.check gives it.
+
+    A directory may be a URI that Spark's workers can read (``s3a://``, ``hdfs://``); with a cluster's ``master``, a
+    path must be the same folder on every machine. spark: a session that is there already. Raises HistoryUnreadable and
+    Unavailable.
+    """
+    if not directories:
+        raise HistoryUnreadable("no history directory was named")
+    engine.refuse_twice([str(directory) for directory in directories])
+    own = session(master) if spark is None else None
+    using = spark or own
+    try:
+        return _History(using, [str(directory) for directory in directories]).judge(checks or CHECKS, examples)
+    except _spark_errors() as error:
+        if _is_mistake(error):
+            raise
+        raise HistoryUnreadable(f"{', '.join(map(str, directories))}: {first_line(error)}") from error
+    finally:
+        if own is not None:
+            own.stop()
+
+
+class _History:
+    """A history as Spark's temporary views, named as its tables are."""
+
+    def __init__(self, spark: SparkSession, directories: Sequence[str]) -> None:
+        self._spark = spark
+        self._kept: list[DataFrame] = []
+        #: Tables and steps without a row.
+        self._empty: set[str] = set()
+        self._files = {
+            name: {directory: files_of(spark, table, directory) for directory in directories}
+            for name, table in TABLES.items()
+        }
+
+    def judge(self, checks: Mapping[str, Check], examples: int) -> Verdict:
+        """Make the views and the steps, run the checks."""
+        try:
+            self._load()
+            engine.refuse_overlaps(self._files, self._ids)
+            engine.check_outcomes(lambda table: self._column(f"SELECT DISTINCT outcome FROM {table}"))
+            for step in STEPS:
+                self._keep(step.name, step.sql)
+            runnable = {name: each for name, each in checks.items() if self._empty.isdisjoint(each.needs)}
+            findings = {name: self._find(each, examples) for name, each in runnable.items()}
+            return Verdict(
+                acknowledged=self._count("sends s WHERE s.outcome = 'acknowledged'"),
+                read=self._count("reads"),
+                findings={name: finding for name, finding in findings.items() if finding.count},
+                unread=tuple(Unread(*row) for row in self._rows(engine.UNREAD)),
+                events=tuple(Event(*row) for row in self._rows(engine.EVENTS)),
+            )
+        finally:
+            for frame in self._kept:
+                frame.unpersist()
+
+    def _load(self) -> None:
+        self._spark.sql(_FINGERPRINT)
+        given = []
+        for name, table in TABLES.items():
+            files = [path for paths in self._files[name].values() for path in paths]
+            self._view(table, files)
+            if files:
+                given.append(name)
+            else:
+                self._empty.add(name)
+        values = ", ".join(f"('{name}')" for name in given)
+        rows = f"SELECT name FROM VALUES {values} AS t (name)" if given else "SELECT '' AS name WHERE false"
+        self._spark.sql(rows).createOrReplaceTempView("given")
+
+    def _view(self, table: Table, files: list[str]) -> None:
+        """The table's rows with the schema's columns and types; none when it has no file."""
+        there = {path: column_names(self._spark, path) for path in files}
+        engine.require_columns(table, there)
+        known = set().union(*there.values())
+        chosen = [
+            f"CAST({f'`{c.name}`' if c.name in known else 'NULL'} AS {_TYPES[c.type]}) AS `{c.name}`"
+            for c in table.columns
+        ]
+        if files:
+            rows = self._spark.read.option("mergeSchema", "true").parquet(*files).selectExpr(*chosen)
+        else:
+            rows = self._spark.sql(f"SELECT {', '.join(chosen)} WHERE false")
+        rows.createOrReplaceTempView(table.name)
+
+    def _keep(self, name: str, sql: str) -> None:
+        """Run a step once and keep its rows where Spark keeps them, in memory or on the workers' disks."""
+        rows = self._spark.sql(sql).persist()
+        self._kept.append(rows)
+        if not rows.count():
+            self._empty.add(name)
+            # What is known to have no row makes the queries that use it easy.
+            rows = self._spark.createDataFrame([], rows.schema)
+        rows.createOrReplaceTempView(name)
+
+    def _find(self, check: Check, examples: int) -> Finding:
+        found = self._spark.sql(check.sql)
+        count = found.count()
+        rows = [row.asDict() for row in found.limit(examples).collect()] if count else []
+        return Finding(check, count, tuple(rows))
+
+    def _ids(self, files: Sequence[str], column: str) -> set[int]:
+        return {row[0] for row in self._spark.read.parquet(*files).select(column).distinct().collect()} - {None}
+
+    def _count(self, what: str) -> int:
+        return int(self._rows(f"SELECT count(*) FROM {what}")[0][0])
+
+    def _column(self, sql: str) -> list[Any]:
+        return [row[0] for row in self._rows(sql)]
+
+    def _rows(self, sql: str) -> list[Any]:
+        return self._spark.sql(sql).collect()
+
+
+# -- files ----------------------------------------------------------------------------------------------
+def _is_remote(place: str) -> bool:
+    return "://" in place
+
+
+def files_of(spark: SparkSession, table: Table, directory: str) -> list[str]:
+    """The Parquet files of a table in a directory, which may be a URI of a file system that Spark knows."""
+    if not _is_remote(directory):
+        if not Path(directory).is_dir():
+            raise HistoryUnreadable(f"{directory}: no such directory")
+        # Spark would take a bare path to be on its default file system.
+        return [Path(path).resolve().as_uri() for path in engine.files_of(table, [Path(directory)])]
+    java = spark.sparkContext._jvm.org.apache.hadoop.fs.Path
+    root = java(directory)
+    system = root.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    if not system.exists(root):
+        raise HistoryUnreadable(f"{directory}: no such directory")
+    single, folder = java(root, f"{table.name}.parquet"), java(root, table.name)
+    found = [single.toString()] if system.exists(single) and system.getFileStatus(single).isFile() else []
+    if system.exists(folder):
+        statuses = [status.getPath() for status in system.listStatus(folder)]
+        parts = [p for p in statuses if p.getName().endswith(".parquet") and not p.getName().startswith(".")]
+        found += sorted(path.toString() for path in parts)
+    return found
+
+
+def column_names(spark: SparkSession, path: str) -> set[str]:
+    """The names of a Parquet file's columns."""
+    if not path.startswith("file:"):
+        return set(spark.read.parquet(path).columns)
+    try:
+        return set(pq.read_schema(_local(path)).names)
+    except (OSError, pa.ArrowException) as error:
+        raise HistoryUnreadable(f"{_local(path)}: {first_line(error)}") from error
+
+
+def _local(uri: str) -> str:
+    from urllib.parse import unquote, urlparse
+
+    return unquote(urlparse(uri).path)
+
+
+# -- errors ---------------------------------------------------------------------------------------------
+def _spark_errors() -> tuple[type[Exception], ...]:
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    return (PySparkException, Py4JJavaError)
+
+
+def _is_mistake(error: Exception) -> bool:
+    """A query that cannot be parsed or resolved is a bug and stays one, as with DuckDB."""
+    from pyspark.errors import AnalysisException, ParseException
+
+    return isinstance(error, AnalysisException | ParseException) and "PATH_NOT_FOUND" not in str(error)

@@ -1,0 +1,87 @@
+"""A Spark session to run the checks in, or one line that says why there is none.
+
+Spark is an extra (requirements-spark.txt). It needs a Java of the system's own, 17 or newer and whole: the Java runtime
+that runs the embedded broker lacks a module that Spark insists on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from integrity.errors import Unavailable
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Threads of this machine, without a cluster.
+LOCAL = "local[*]"
+
+#: What Spark insists on, and the packaged Java runtime does not have.
+MODULE = "jdk.incubator.vector"
+OLDEST_JAVA = 17
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",  # as in DuckDB, TIMESTAMP has no zone
+    "spark.sql.ansi.enabled": "true",  # a number that overflows or cannot be cast is an error, not null
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+}
+
+#: On this machine alone: what it may keep in memory before it spills to disk, and nobody else is to connect to it.
+_LOCAL_SETTINGS = {
+    "spark.driver.memory": "2g",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+
+def session(master: str = LOCAL, **settings: str) -> SparkSession:
+    """A Spark session on ``master`` (local[*], spark://host:7077, yarn ...). settings: over the suite's own.
+
+    Raises Unavailable, in one line, without pyspark or a Java that it can use.
+    """
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ModuleNotFoundError as missing:
+        raise Unavailable("--engine spark needs pyspark: pip install -r requirements-spark.txt") from missing
+    require_java()
+    builder = SparkSession.builder.master(master).appName("kafka-integrity")
+    here = _LOCAL_SETTINGS if master.startswith("local") else {}
+    for name, value in (_SETTINGS | here | settings).items():
+        builder = builder.config(name, value)
+    try:
+        return builder.getOrCreate()
+    except (PySparkException, OSError, RuntimeError) as error:
+        raise Unavailable(f"no Spark session can be had on {master}: {first_line(error)}") from error
+
+
+def require_java() -> None:
+    """Raise Unavailable, in one line, unless the Java that Spark would start is one that it can use."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    wanted = f"--engine spark needs a Java runtime of the system's, {OLDEST_JAVA} or newer and with all its modules"
+    if java is None:
+        raise Unavailable(f"{wanted}: there is no java on the PATH and no JAVA_HOME")
+    try:
+        done = subprocess.run([java, "--list-modules"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"{wanted}: {java} cannot be run") from error
+    version = re.search(r"^java\.base@(\d+)", done.stdout, re.MULTILINE)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        raise Unavailable(f"{wanted}: {java} is {f'Java {version[1]}' if version else 'older than Java 9, or none'}")
+    if MODULE not in done.stdout:
+        raise Unavailable(f"{wanted}: {java} is a Java {version[1]} without {MODULE}; set JAVA_HOME to a full one")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text that says something."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)
