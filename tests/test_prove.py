@@ -12,8 +12,10 @@ from behave.model import ScenarioOutline
 
 from integrity.anomalies import CHECKS
 from integrity.anomalies.catalogue import FOLDER
+from integrity.faults.disk import DataFiles
+from integrity.faults.network import Batch, Entry, Records
 from integrity.prove import __main__ as prove
-from integrity.prove import report
+from integrity.prove import disk, report
 from integrity.prove.judgement import BY_NAME, Job, Outcome, complaints, judge
 from integrity.prove.stage import UnknownScenario, feature_of
 from integrity.prove.table import ANOMALIES, SABOTAGES, broken, uncovered
@@ -179,6 +181,25 @@ def test_the_matrix_has_a_row_for_each_sabotage_and_a_mark_for_each_check() -> N
 def test_words_that_choose_nothing_are_an_error(capsys, tmp_path: Path) -> None:
     assert prove.main(["--only", "no such sabotage", "--reports", str(tmp_path)]) == 1
     assert "no sabotage or scenario contains 'no such sabotage'" in capsys.readouterr().out
+
+
+# -- on the disk ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("sizes", [(3, 2, 1), (4,)])
+def test_two_batches_change_places_and_keep_the_offsets_between_them(sizes: tuple[int, ...], tmp_path: Path) -> None:
+    batches, offset = [], 0
+    for size in sizes:
+        entries = [Entry(offset + n, 1, None, b"%d" % (offset + n)) for n in range(size)]
+        batches.append(Batch.of(entries))
+        offset += size
+    folder = tmp_path / "topic-0"
+    folder.mkdir()
+    log = folder / f"{0:020}.log"
+    log.write_bytes(Records(batches).encode())
+    assert disk.swap_batches(DataFiles(tmp_path)) == 1
+    swapped = Records.parse(log.read_bytes()).entries
+    assert [entry.offset for entry in swapped] == list(range(offset))
+    values = [int(entry.value) for entry in swapped]
+    assert values == ([3, 4, 0, 1, 2, 5] if len(sizes) == 3 else [2, 3, 0, 1])
 
 
 # -- a real one -----------------------------------------------------------------------------------------

@@ -119,4 +119,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt as interruption:
+        report.say(f"interrupted{f': {interruption}' if str(interruption) else ''}; nothing is proven")
+        sys.exit(130)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from integrity.faults.disk import DataFiles, damage, segments
 from integrity.faults.disk.files import METADATA_LOG
-from integrity.faults.network import Records
+from integrity.faults.network import Batch, Records
 
 #: How a ConfigRecord of a topic begins in KRaft's log: frame version 1, API key 4, version 0, resource type 2; and a
 #: record that says nothing, NoOpRecord (API key 20). Source: the messages of Kafka's metadata module, version 4.3.
@@ -54,22 +54,33 @@ def lose_everything(files: DataFiles) -> int:
 
 
 def swap_batches(files: DataFiles) -> int:
-    """Let the first two batches of every log change places, each given the other's offsets."""
+    """Let the first two batches of every log change places, each given the other's offsets.
+
+    Where a fast publisher has put everything into one batch, that is made two.
+    """
     swapped = 0
     for segment in _segments(files):
-        whole = segments.batches(segment)
-        if len(whole) < 2:
+        records = Records.parse(segment.read_bytes())
+        if len(records.batches) == 1:
+            records.batches = _halves(records.batches[0])
+        if len(records.batches) < 2:
             continue
-        content = segment.read_bytes()
-        first, second = (content[batch.position : batch.end] for batch in whole[:2])
-        start = whole[0].base_offset
-        then = start + whole[1].last_offset - whole[1].base_offset + 1
-        # A batch's first offset is the one thing its checksum does not cover.
-        pair = start.to_bytes(8) + second[8:] + then.to_bytes(8) + first[8:]
-        segment.write_bytes(pair + content[whole[1].end :])
+        first, second = records.batches[:2]
+        start = first.base_offset
+        first.shift(second.last_offset - second.base_offset + 1)
+        second.shift(start - second.base_offset)
+        records.batches[:2] = second, first
+        segment.write_bytes(records.encode())
         _forget_indexes(files, segment)
         swapped += 1
     return swapped
+
+
+def _halves(batch: Batch) -> list[Batch]:
+    middle = len(batch.entries) // 2
+    second = Batch.of(batch.entries[middle:], like=batch)
+    second.base_sequence += middle
+    return [Batch.of(batch.entries[:middle], like=batch), second]
 
 
 def forget_settings(files: DataFiles) -> int:
