@@ -44,7 +44,13 @@ def stop_at_once(error: SuiteError) -> NoReturn:
     os._exit(2)
 
 
+#: The signals that ended the run so far. A library may turn the KeyboardInterrupt below into an error of its own (DuckDB
+#: does, in the middle of a query): then the step fails, and the next scenario is where the run ends.
+_interruptions: list[int] = []
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
+    _interruptions.append(number)
     raise KeyboardInterrupt(f"signal {signal.Signals(number).name}")
 
 
@@ -72,6 +78,7 @@ class Session:
         """Read the options, sweep after dead runs, choose the broker. Ends the process with a line when it cannot."""
         # behave knows Ctrl-C only; SIGTERM would skip every clean-up and report.
         signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
         run = None
         try:
             settings = options.from_userdata(context.config.userdata)
@@ -159,6 +166,8 @@ class Session:
     # -- scenarios ----------------------------------------------------------------------------------
     def open_scene(self, scenario) -> Scene | None:
         """What the scenario works with; None, and the scenario is skipped, where the broker cannot be what it needs."""
+        if _interruptions:
+            raise KeyboardInterrupt(f"signal {signal.Signals(_interruptions[0]).name}")
         facts = self.reports.scenario(scenario)
         if self.broker is None:
             self._fresh_broker()

@@ -148,7 +148,7 @@ class Verdict:
         if not self.events:
             return "no fault was recorded"
         fault = self.fault(row.get("at"))
-        return f"last event before it: {fault}" if fault else "before the first event"
+        return f"last event before it: {fault}" if fault else f"first event after it: {self.events[0]}"
 
 
 def _plain(value: Any) -> Any:
