@@ -242,7 +242,7 @@ class Scene:
         if self._closed:
             return
         self._closed = True
-        for part in self._parts.values():
+        for part in reversed(self._parts.values()):  # what came later may need what was there before
             part.close()
         self.recorder.close()
         if self.facts.verdict is not None:

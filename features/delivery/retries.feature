@@ -3,8 +3,8 @@ Feature: What a publisher sends again is there once
   An idempotent publisher numbers its batches, so that the broker knows those that it has already.
   Not promised: any of it without idempotence.
 
-  Rule: A publisher that sends again loses, doubles and reorders nothing, however many batches are under way
-    The network fails at several requests of the publisher, while others are unanswered.
+  Rule: A publisher that sends again loses, doubles and reorders nothing
+    The network fails at several requests of the publisher, with batches of several partitions under way.
     Not promised: how long it takes; a publisher gives up after a time of its own, and then cannot know.
 
     Scenario Outline: Messages are there once and in order although <the network fails>

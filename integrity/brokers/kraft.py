@@ -21,6 +21,7 @@ LIFE_CYCLE = {
     "group.min.session.timeout.ms": "500",
     "offsets.topic.num.partitions": "3",
     "transaction.state.log.num.partitions": "3",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
     "auto.create.topics.enable": "false",
 }
 

@@ -1,0 +1,170 @@
+"""A service that reads from one topic, copies to another, and does both in transactions: consume, transform, produce.
+
+Each works in a thread of its own, as a member of the group that shares the work. It is written as Kafka's documentation
+asks: the group's offsets are part of the transaction; whatever fails is aborted and done again from where the group
+stands; and after an ending nobody can tell, publisher and member are made anew, which settles it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaException
+from kafka.errors import KafkaError
+
+from integrity.clients import Message, Publisher, Reader, Record
+from integrity.clients.base import Partition
+from integrity.faults.network import Proxy
+from integrity.history import schema
+from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
+from integrity.scenes.load import POLL_SECONDS, Worker
+from integrity.scenes.member import HEARTBEAT_SECONDS, SESSION_SECONDS
+from integrity.waiting import wait_until
+
+#: Records of a transaction, at most.
+TAKEN_AT_ONCE = 500
+
+#: What either client raises when something went wrong with the broker, the group or the transaction.
+CLIENT_ERRORS = (KafkaError, KafkaException)
+
+#: How the client ids of all copiers begin, and what stands for them all.
+CLIENTS = "copier-"
+ALL_CLIENTS = f"{CLIENTS}*"
+
+
+class NotCopied(Exception):
+    """A transaction that did not come to its commit; it is to be aborted and its records are to be read again."""
+
+
+class Copier:
+    """One member, at work from its making until it is stopped or dies.
+
+    identity: its transactional id, which is its successor's as well; its client id is its own. group, source, target:
+    whom it works with, from where, and to where; a record goes to the partition that it came from.
+    """
+
+    def __init__(self, scene: Scene, identity: str, group: str, source: str, target: str) -> None:
+        self.identity, self.client = identity, f"{CLIENTS}{uuid.uuid4().hex[:8]}"
+        #: Records in transactions that were committed.
+        self.copied = 0
+        #: How its transactions ended, and what its clients raised.
+        self.endings: Counter[str] = Counter()
+        self.troubles: Counter[str] = Counter()
+        self._scene, self._group, self._source, self._target = scene, group, source, target
+        self._cut_off: Proxy | None = None
+        self.is_dead = False
+        self._worker = Worker(self.client, self._work)
+
+    # -- its work ---------------------------------------------------------------------------------------------
+    def _work(self, worker: Worker) -> None:
+        while not (worker.stopping.is_set() or self.is_dead):
+            try:
+                with self._reader() as reader, self._publisher() as publisher:
+                    reader.subscribe([self._source])
+                    while not worker.stopping.is_set() and self._step(reader, publisher):
+                        pass
+            except CLIENT_ERRORS as error:
+                self._trouble(error)
+
+    def _reader(self) -> Reader:
+        return self._scene.driver.reader(
+            self._scene.connection,
+            self._scene.recorder,
+            group=self._group,
+            committed_only=True,
+            session_timeout=SESSION_SECONDS,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            client_id=self.client,
+        )
+
+    def _publisher(self) -> Publisher:
+        return self._scene.driver.publisher(
+            self._scene.connection, identify=False, transactional_id=self.identity, client_id=self.client
+        )
+
+    def _step(self, reader: Reader, publisher: Publisher) -> bool:
+        """Copy what one poll brings; whether reader and publisher are good for another one."""
+        records = reader.poll(POLL_SECONDS, TAKEN_AT_ONCE)
+        if not records:
+            return True
+        offsets: dict[Partition, int] = {}
+        first: dict[Partition, int] = {}
+        for record in records:
+            offsets[record.topic, record.partition] = record.offset + 1
+            first.setdefault((record.topic, record.partition), record.offset)
+        try:
+            self._fill(publisher, reader, records, offsets)
+        except (NotCopied, *CLIENT_ERRORS) as error:
+            self._trouble(error)
+            self.endings[publisher.abort()] += 1
+            if publisher.last_error is not None:
+                return False
+            # Nothing was polled since, so these are still this member's, or will be taken away by the next poll.
+            for (topic, partition), offset in first.items():
+                reader.seek(topic, partition, offset)
+            return True
+        if self._cut_off is not None:
+            self._fall_silent(reader, publisher)
+            return False
+        outcome = publisher.commit()
+        self.endings[outcome] += 1
+        if outcome != schema.COMMITTED:
+            self._trouble(publisher.last_error)
+            return False
+        self.copied += len(records)
+        return True
+
+    def _fill(
+        self, publisher: Publisher, reader: Reader, records: Sequence[Record], offsets: dict[Partition, int]
+    ) -> None:
+        """A transaction, but for its end. Raises NotCopied when a copy was not acknowledged."""
+        publisher.begin()
+        before = publisher.counts["acknowledged"]
+        for record in records:
+            publisher.send(
+                Message(self._target, record.value, record.key, record.headers, record.partition, record.timestamp)
+            )
+        publisher.flush(PUBLISH_SECONDS)
+        if publisher.counts["acknowledged"] - before != len(records):
+            raise NotCopied(f"not every copy was acknowledged: {dict(publisher.errors)}")
+        reader.processed(records)
+        publisher.send_offsets(offsets, reader)
+
+    def _trouble(self, error: object) -> None:
+        self.troubles[f"{type(error).__name__}: {error}"] += 1
+
+    # -- its end ----------------------------------------------------------------------------------------------
+    def die(self, proxy: Proxy) -> None:
+        """Fall silent in the middle of a transaction, before its commit: nobody hears of it again."""
+        self._cut_off = proxy
+        wait_until(
+            lambda: self.is_dead,
+            what=f"{self.client} to die at its work",
+            seconds=READ_SECONDS,
+            check=self._worker.check,
+            detail=self.words,
+        )
+
+    def _fall_silent(self, reader: Reader, publisher: Publisher) -> None:
+        # In force for good: a client that is closed may not even abort what it has begun.
+        self._cut_off.cut_off(client=self.client)
+        self.is_dead = True
+        reader.abandon()
+
+    def check(self) -> None:
+        """Raise what has ended its work."""
+        self._worker.check()
+
+    def prepare_to_stop(self) -> None:
+        """Ask it to end; see ``stop``."""
+        self._worker.stopping.set()
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has. Raises what has ended its work."""
+        self._worker.stop()
+
+    def words(self) -> str:
+        """How it fared, for an error's text."""
+        return f"{self.client} has copied {self.copied:,}; endings {dict(self.endings)}, troubles {dict(self.troubles)}"

@@ -1,0 +1,168 @@
+"""Copiers at work while brokers are killed, connections cut and members die, and a verdict on what they copied.
+
+The copies carry the identity, the content and the partition of what they are copies of. So the checks that judge a
+history can judge them: in a history of its own, what was sent is what was published to the source, and what was read is
+what a reader of committed messages got from the target. A message that was not copied is lost there, one copied twice
+is duplicated, and so on.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+import duckdb
+
+from integrity import anomalies
+from integrity.history.recorder import Recorder
+from integrity.scene import READ_SECONDS, Scene
+from integrity.scenes.copier import ALL_CLIENTS, Copier
+from integrity.scenes.load import Load
+from integrity.scenes.wire import Wire, proven
+from integrity.waiting import wait_until
+
+#: Members of the group, and partitions of source and target.
+MEMBERS = 2
+PARTITIONS = 4
+
+#: Records that are copied before and after a fault, at least.
+ENOUGH_RECORDS = 300
+
+#: The requests whose answers are lost, one after the other.
+STEPS = ("Produce", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn")
+
+
+class Copying:
+    """The copiers of a scene and what they copied. A part of the scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._group = f"copiers-{uuid.uuid4().hex[:8]}"
+        self._copiers: list[Copier] = []
+        self._target = ""
+        self._verdict: anomalies.Verdict | None = None
+
+    # -- at work ----------------------------------------------------------------------------------------------
+    def begin(self) -> None:
+        """Make source and target, let a publisher write to the source and the group copy."""
+        scene = self._scene
+        scene.create_topic(PARTITIONS)
+        self._target = scene.connection.own(f"copies-{uuid.uuid4().hex[:8]}")
+        with scene.driver.admin(scene.connection) as admin:
+            admin.create_topic(self._target, partitions=PARTITIONS, replication=scene.broker.replication)
+        scene.part(Load).publish()
+        for number in range(MEMBERS):
+            self._join(f"{self._group}-{number}")
+        self._wait_for_more()
+
+    def _join(self, identity: str) -> None:
+        self._copiers.append(Copier(self._scene, identity, self._group, self._scene.topics[0], self._target))
+
+    def go_on_while(self, what: str) -> None:
+        """Do this (a key of HARDSHIPS) to them, see that they go on, and let them copy all that was published."""
+        HARDSHIPS[what](self)
+        self._wait_for_more()
+        self._finish()
+
+    def _kill_broker(self) -> None:
+        self._scene.restart("killed")
+
+    def _cut_connections(self) -> None:
+        proxy = self._scene.part(Wire).proxy
+        for step in STEPS:
+            with proven(proxy.lose_answer(step, client=ALL_CLIENTS)) as fault:
+                fault.wait(seconds=READ_SECONDS)
+            self._wait_for_more()
+
+    def _let_die(self) -> None:
+        """One after the other dies and is followed by a successor."""
+        for copier in list(self._copiers):
+            copier.die(self._scene.part(Wire).proxy)
+            self._scene.note(copier.client, "died", "in the middle of a transaction")
+            self._join(copier.identity)
+            self._wait_for_more()
+
+    # -- seen from outside ------------------------------------------------------------------------------------
+    @property
+    def copied(self) -> int:
+        """Records in committed transactions, as far as the copiers know."""
+        return sum(copier.copied for copier in self._copiers)
+
+    def _check(self) -> None:
+        for copier in self._copiers:
+            copier.check()
+        self._scene.part(Load).check()
+
+    def _words(self) -> str:
+        return "; ".join(copier.words() for copier in self._copiers)
+
+    def _wait_for_more(self) -> None:
+        goal = self.copied + ENOUGH_RECORDS
+        wait_until(
+            lambda: self.copied >= goal,
+            what=f"{self._group} to copy {ENOUGH_RECORDS} records more",
+            seconds=READ_SECONDS,
+            check=self._check,
+            detail=self._words,
+        )
+
+    def _finish(self) -> None:
+        """Publish no more, and wait until the group has copied everything."""
+        scene = self._scene
+        scene.part(Load).finish()
+        with scene.driver.admin(scene.connection) as admin:
+            ends = admin.end_offsets(scene.topics)
+            wait_until(
+                lambda: admin.committed(self._group) == ends,
+                what=f"{self._group} to copy everything",
+                seconds=READ_SECONDS,
+                check=self._check,
+                detail=lambda: f"it is at {admin.committed(self._group)} of {ends}; {self._words()}",
+            )
+        self.close()
+        endings = sum((copier.endings for copier in self._copiers), Counter())
+        scene.facts.numbers |= {f"copying transactions {ending}": count for ending, count in endings.items()}
+
+    def close(self) -> None:
+        """Stop every copier. Raises what has ended the work of one."""
+        for copier in self._copiers:
+            copier.prepare_to_stop()
+        for copier in self._copiers:
+            copier.stop()
+
+    # -- the verdict ------------------------------------------------------------------------------------------
+    def verdict(self) -> anomalies.Verdict:
+        """What all checks say of the copies, as if the target were what was published to."""
+        if self._verdict is not None:
+            return self._verdict
+        scene = self._scene
+        scene.verdict()  # closes the scene's history, from which the other one is made
+        folder = scene.folder / "copies"
+        with Recorder(folder) as recorder:
+            with scene.driver.reader(scene.connection, recorder, committed_only=True) as reader:
+                reader.read_to_end(self._target, READ_SECONDS)
+            with duckdb.connect() as database:
+                events = database.execute(
+                    'SELECT "at", subject, what, detail FROM read_parquet(?)', [str(scene.folder / "events/*.parquet")]
+                ).fetchall()
+                for at, *rest in events:
+                    recorder.row("events", at, *rest)
+                sends = database.execute(
+                    'SELECT publisher, sequence, ? AS topic, partition, NULL::BIGINT AS "offset", outcome, '
+                    'NULL::BIGINT AS "transaction", digest, sent_at, settled_at FROM read_parquet(?)',
+                    [self._target, str(scene.folder / "sends/*.parquet")],
+                ).to_arrow_table()
+            recorder.write("sends", lambda: sends)
+        self._verdict = anomalies.check(folder)
+        if not self._verdict.intact:
+            scene.facts.verdict, scene.facts.verdict_words = self._verdict.as_json(), self._verdict.words()
+        return self._verdict
+
+
+#: What may happen to copiers, in the features' words.
+HARDSHIPS: dict[str, Callable[[Copying], None]] = {
+    "the broker is killed and started again": Copying._kill_broker,
+    "connections are cut before answers arrive": Copying._cut_connections,
+    "members of the group die in the middle of a transaction": Copying._let_die,
+}
