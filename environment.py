@@ -2,8 +2,9 @@
 
 import sys
 
-if sys.version_info < (3, 11):
-    sys.exit("Python 3.11 or newer is needed; this is %d.%d" % sys.version_info[:2])
+if sys.version_info < (3, 11):  # noqa: UP036 - for whoever runs behave in an older one
+    # No f-string: this line must be readable for the Python that is too old.
+    sys.exit("Python 3.11 or newer is needed; this is %d.%d" % sys.version_info[:2])  # noqa: UP031
 
 try:
     from integrity.session import Session

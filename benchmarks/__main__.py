@@ -50,7 +50,9 @@ class Row:
         return f"{self.what:66}{self.value:9.2f} {self.unit:6}{bar:>9} {verdict:7}{self.detail}"
 
 
-def clients_and_rates(broker: EmbeddedBroker, kafka: distribution.Distribution, messages: int, folder: Path) -> Iterator[Row]:
+def clients_and_rates(
+    broker: EmbeddedBroker, kafka: distribution.Distribution, messages: int, folder: Path
+) -> Iterator[Row]:
     """The verified rate against Kafka's own tools, and what recording and checking cost on top of the bare clients."""
     connection = Connection(broker.bootstrap_servers)
     topic = clients.new_topic(driver("kafka-python"), connection)

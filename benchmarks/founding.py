@@ -19,9 +19,7 @@ FEATURES = ("features/persistence/restart.feature", "features/delivery/data_inte
 
 def ours(reports: Path) -> float:
     """Seconds of ``behave`` on the two founding features, embedded."""
-    return _seconds(
-        "-m", "behave", "--junit-directory", str(reports), "-D", "broker=embedded", *FEATURES
-    )
+    return _seconds("-m", "behave", "--junit-directory", str(reports), "-D", "broker=embedded", *FEATURES)
 
 
 def theirs(image: str) -> float:

@@ -44,8 +44,8 @@ def stop_at_once(error: SuiteError) -> NoReturn:
     os._exit(2)
 
 
-#: The signals that ended the run so far. A library may turn the KeyboardInterrupt below into an error of its own (DuckDB
-#: does, in the middle of a query): then the step fails, and the next scenario is where the run ends.
+#: The signals that ended the run so far. A library may turn the KeyboardInterrupt below into an error of its own
+#: (DuckDB does, in the middle of a query): then the step fails, and the next scenario is where the run ends.
 _interruptions: list[int] = []
 
 

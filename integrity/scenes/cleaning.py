@@ -76,9 +76,7 @@ def publish_values(scene: Scene, keys: int, rounds: int, deleted: int) -> None:
         for sequence, message in enumerate(sent):
             cleaned.latest[message.key] = message.value
             if last[message.key] != sequence or message.value is None:
-                scene.recorder.row(
-                    "excused", None, None, None, None, publisher.id, sequence, sequence, "compaction"
-                )
+                scene.recorder.row("excused", None, None, None, None, publisher.id, sequence, sequence, "compaction")
 
 
 def wait_for_compaction(scene: Scene) -> None:

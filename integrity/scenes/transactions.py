@@ -57,9 +57,7 @@ class Transactions:
 
     def read_committed(self) -> None:
         """Read everything as a reader that sees committed transactions only, into the history."""
-        with self._scene.driver.reader(
-            self._scene.connection, self._scene.recorder, committed_only=True
-        ) as reader:
+        with self._scene.driver.reader(self._scene.connection, self._scene.recorder, committed_only=True) as reader:
             reader.read_to_end(self._scene.topics, READ_SECONDS)
 
     @property

@@ -40,9 +40,7 @@ def raise_features(scene: Scene) -> None:
             if highest > _level(admin.describe_features(), name, "finalized"):
                 admin.update_features({name: highest})
                 wait_until(
-                    lambda name=name, highest=highest: (
-                        _level(admin.describe_features(), name, "finalized") == highest
-                    ),
+                    lambda name=name, highest=highest: _level(admin.describe_features(), name, "finalized") == highest,
                     what=f"{name} to be raised to level {highest}",
                     seconds=READY_SECONDS,
                 )
