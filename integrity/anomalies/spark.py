@@ -22,7 +22,7 @@ from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
 from integrity.history.schema import TABLES, Table
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 _TYPES: dict[pa.DataType, str] = {
     pa.int32(): "INT",
@@ -74,7 +74,6 @@ class _History:
 
     def __init__(self, spark: SparkSession, directories: Sequence[str]) -> None:
         self._spark = spark
-        self._kept: list[DataFrame] = []
         #: Tables and steps without a row.
         self._empty: set[str] = set()
         self._files = {
@@ -84,24 +83,20 @@ class _History:
 
     def judge(self, checks: Mapping[str, Check], examples: int) -> Verdict:
         """Make the views and the steps, run the checks."""
-        try:
-            self._load()
-            engine.refuse_overlaps(self._files, self._ids)
-            engine.check_outcomes(lambda table: self._column(f"SELECT DISTINCT outcome FROM {table}"))
-            for step in STEPS:
-                self._keep(step.name, step.sql)
-            runnable = {name: each for name, each in checks.items() if self._empty.isdisjoint(each.needs)}
-            findings = {name: self._find(each, examples) for name, each in runnable.items()}
-            return Verdict(
-                acknowledged=self._count("sends s WHERE s.outcome = 'acknowledged'"),
-                read=self._count("reads"),
-                findings={name: finding for name, finding in findings.items() if finding.count},
-                unread=tuple(Unread(*row) for row in self._rows(engine.UNREAD)),
-                events=tuple(Event(*row) for row in self._rows(engine.EVENTS)),
-            )
-        finally:
-            for frame in self._kept:
-                frame.unpersist()
+        self._load()
+        engine.refuse_overlaps(self._files, self._ids)
+        engine.check_outcomes(lambda table: self._column(f"SELECT DISTINCT outcome FROM {table}"))
+        for step in STEPS:
+            self._keep(step.name, step.sql)
+        runnable = {name: each for name, each in checks.items() if self._empty.isdisjoint(each.needs)}
+        findings = {name: self._find(each, examples) for name, each in runnable.items()}
+        return Verdict(
+            acknowledged=self._count("sends s WHERE s.outcome = 'acknowledged'"),
+            read=self._count("reads"),
+            findings={name: finding for name, finding in findings.items() if finding.count},
+            unread=tuple(Unread(*row) for row in self._rows(engine.UNREAD)),
+            events=tuple(Event(*row) for row in self._rows(engine.EVENTS)),
+        )
 
     def _load(self) -> None:
         self._spark.sql(_FINGERPRINT)
@@ -133,10 +128,14 @@ class _History:
         rows.createOrReplaceTempView(table.name)
 
     def _keep(self, name: str, sql: str) -> None:
-        """Run a step once and keep its rows where Spark keeps them, in memory or on the workers' disks."""
-        rows = self._spark.sql(sql).persist()
-        self._kept.append(rows)
-        if not rows.count():
+        """Run a step once and keep its rows with the workers, in memory or on their disks.
+
+        A checkpoint and not a cache: steps build on steps, and a cache's plan would be planned anew with each of them.
+        """
+        rows = self._spark.sql(sql).localCheckpoint()
+        # As columns of their own: a checkpoint's count as those of the tables they came from, which confuses joins.
+        rows = rows.toDF(*rows.columns)
+        if rows.isEmpty():
             self._empty.add(name)
             # What is known to have no row makes the queries that use it easy.
             rows = self._spark.createDataFrame([], rows.schema)
