@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from confluent_kafka import KafkaException
 from kafka.errors import KafkaError
@@ -25,6 +26,9 @@ from integrity.waiting import wait_until
 
 #: Records of a transaction, at most.
 TAKEN_AT_ONCE = 500
+
+#: Seconds, before timeout_factor, for adding a transaction's offsets, and for aborting it; then all begins anew.
+ANSWER_SECONDS = 10.0
 
 #: What either client raises when something went wrong with the broker, the group or the transaction.
 CLIENT_ERRORS = (KafkaError, KafkaException)
@@ -61,7 +65,10 @@ class Copier:
     def _work(self, worker: Worker) -> None:
         while not (worker.stopping.is_set() or self.is_dead):
             try:
-                with self._reader() as reader, self._publisher() as publisher:
+                with ExitStack() as at_the_end:
+                    reader = self._reader()
+                    at_the_end.callback(self._leave, reader)
+                    publisher = at_the_end.enter_context(self._publisher())
                     reader.subscribe([self._source])
                     while not worker.stopping.is_set() and self._step(reader, publisher):
                         pass
@@ -98,7 +105,7 @@ class Copier:
             self._fill(publisher, reader, records, offsets)
         except (NotCopied, *CLIENT_ERRORS) as error:
             self._trouble(error)
-            self.endings[publisher.abort()] += 1
+            self.endings[publisher.abort(ANSWER_SECONDS)] += 1
             if publisher.last_error is not None:
                 return False
             # Nothing was polled since, so these are still this member's, or will be taken away by the next poll.
@@ -106,7 +113,9 @@ class Copier:
                 reader.seek(topic, partition, offset)
             return True
         if self._cut_off is not None:
-            self._fall_silent(reader, publisher)
+            # In force for good: a client that is closed may not even abort what it has begun.
+            self._cut_off.cut_off(client=self.client)
+            self.is_dead = True
             return False
         outcome = publisher.commit()
         self.endings[outcome] += 1
@@ -130,7 +139,7 @@ class Copier:
         if publisher.counts["acknowledged"] - before != len(records):
             raise NotCopied(f"not every copy was acknowledged: {dict(publisher.errors)}")
         reader.processed(records)
-        publisher.send_offsets(offsets, reader)
+        publisher.send_offsets(offsets, reader, ANSWER_SECONDS)
 
     def _trouble(self, error: object) -> None:
         self.troubles[f"{type(error).__name__}: {error}"] += 1
@@ -147,11 +156,11 @@ class Copier:
             detail=self.words,
         )
 
-    def _fall_silent(self, reader: Reader, publisher: Publisher) -> None:
-        # In force for good: a client that is closed may not even abort what it has begun.
-        self._cut_off.cut_off(client=self.client)
-        self.is_dead = True
-        reader.abandon()
+    def _leave(self, reader: Reader) -> None:
+        if self.is_dead:
+            reader.abandon()
+        else:
+            reader.close()
 
     def check(self) -> None:
         """Raise what has ended its work."""

@@ -17,6 +17,10 @@ def connection_settings(connection: Connection, client_id: str, request_timeout:
 
     Back-off is capped low: a broker under test comes back within a second or two, and the default cap (10 s) would
     make a reader look as if it had lost what it has not yet asked for.
+
+    Brokers come back where they were, so there is no need to forget them all when none answers. It does harm as well:
+    a publisher that was to add a group's offsets to its transaction may then wait for a forgotten coordinator for ever
+    (https://github.com/confluentinc/librdkafka/issues/5511; librdkafka 2.16).
     """
     return {
         "bootstrap.servers": connection.bootstrap_servers,
@@ -27,6 +31,7 @@ def connection_settings(connection: Connection, client_id: str, request_timeout:
         "retry.backoff.ms": 50,
         "retry.backoff.max.ms": 200,
         "topic.metadata.refresh.fast.interval.ms": 50,
+        "metadata.recovery.strategy": "none",
         "socket.nagle.disable": True,
         "allow.auto.create.topics": False,
         "logger": logger,
