@@ -222,10 +222,11 @@ class Scene:
         """The broker's data directory; ``lent`` gives back what had to be lent for that."""
         if node.data_directory is not None:
             return node.data_directory
-        # A container lends its files only while it is down; what is on its disk does not change by stopping it.
+        # A container lends its files only while it is down. Killed, not stopped: the files stay as they are, and the
+        # last nodes of a cluster would wait in vain for a controller to let them go.
         self.spoiled = True
         if node.is_alive():
-            node.stop()
+            node.kill()
         return lent.enter_context(node.files())
 
     # -- faults -----------------------------------------------------------------------------------------
