@@ -7,6 +7,7 @@ stands; and after an ending nobody can tell, publisher and member are made anew,
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.load import POLL_SECONDS, Worker
 from integrity.scenes.member import HEARTBEAT_SECONDS, SESSION_SECONDS
-from integrity.waiting import wait_until
+from integrity.waiting import scaled, wait_until
 
 #: Records of a transaction, at most.
 TAKEN_AT_ONCE = 500
@@ -58,6 +59,10 @@ class Copier:
         self.troubles: Counter[str] = Counter()
         self._scene, self._group, self._source, self._target = scene, group, source, target
         self._cut_off: Proxy | None = None
+        self._may_commit = threading.Event()
+        self._may_commit.set()
+        #: Whether it stands right before a commit, told to wait there.
+        self.is_waiting = False
         self.is_dead = False
         self._worker = Worker(self.client, self._work)
 
@@ -112,6 +117,7 @@ class Copier:
             for (topic, partition), offset in first.items():
                 reader.seek(topic, partition, offset)
             return True
+        self._pass_gate()
         if self._cut_off is not None:
             # In force for good: a client that is closed may not even abort what it has begun.
             self._cut_off.cut_off(client=self.client)
@@ -144,6 +150,19 @@ class Copier:
     def _trouble(self, error: object) -> None:
         self.troubles[f"{type(error).__name__}: {error}"] += 1
 
+    def hold(self) -> None:
+        """Let it stop before its next commit; see ``is_waiting``."""
+        self._may_commit.clear()
+
+    def go_on(self) -> None:
+        """Let it commit after ``hold``."""
+        self._may_commit.set()
+
+    def _pass_gate(self) -> None:
+        self.is_waiting = not self._may_commit.is_set()
+        self._may_commit.wait(scaled(READ_SECONDS))
+        self.is_waiting = False
+
     # -- its end ----------------------------------------------------------------------------------------------
     def die(self, proxy: Proxy) -> None:
         """Fall silent in the middle of a transaction, before its commit: nobody hears of it again."""
@@ -168,6 +187,7 @@ class Copier:
 
     def prepare_to_stop(self) -> None:
         """Ask it to end; see ``stop``."""
+        self.go_on()
         self._worker.stopping.set()
 
     def stop(self) -> None:

@@ -66,7 +66,27 @@ class Copying:
         self._finish()
 
     def _kill_broker(self) -> None:
-        self._scene.restart("killed")
+        """Kill it while every copier is in the middle of a transaction, and none has just ended one.
+
+        A transaction whose commit was acknowledged right before the broker was killed may be lost: Kafka 4.3.1 was
+        seen, at its start, to take the transaction's partitions for deleted ones, for want of a leader at that moment
+        (in its log: "Couldn't find leader endpoint ... can be skipped"), and to call the transaction complete with no
+        mark of it in them. A publisher that is let into its next transaction knows that the one before is complete.
+        """
+        for copier in self._copiers:
+            copier.hold()
+        try:
+            wait_until(
+                lambda: all(copier.is_waiting for copier in self._copiers),
+                what="every copier to be in the middle of a transaction",
+                seconds=READ_SECONDS,
+                check=self._check,
+                detail=self._words,
+            )
+            self._scene.restart("killed")
+        finally:
+            for copier in self._copiers:
+                copier.go_on()
 
     def _cut_connections(self) -> None:
         proxy = self._scene.part(Wire).proxy
