@@ -161,6 +161,9 @@ class _History:
 
 
 # -- files ----------------------------------------------------------------------------------------------
+_HERE = "file://"
+
+
 def _is_remote(place: str) -> bool:
     return "://" in place
 
@@ -170,8 +173,8 @@ def files_of(spark: SparkSession, table: Table, directory: str) -> list[str]:
     if not _is_remote(directory):
         if not Path(directory).is_dir():
             raise HistoryUnreadable(f"{directory}: no such directory")
-        # Spark would take a bare path to be on its default file system.
-        return [Path(path).resolve().as_uri() for path in engine.files_of(table, [Path(directory)])]
+        # Spark would take a bare path to be on its default file system. What it takes is no URI: nothing is escaped.
+        return [f"{_HERE}{Path(path).resolve()}" for path in engine.files_of(table, [Path(directory)])]
     java = spark.sparkContext._jvm.org.apache.hadoop.fs.Path
     root = java(directory)
     system = root.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
@@ -188,18 +191,13 @@ def files_of(spark: SparkSession, table: Table, directory: str) -> list[str]:
 
 def column_names(spark: SparkSession, path: str) -> set[str]:
     """The names of a Parquet file's columns."""
-    if not path.startswith("file:"):
+    if not path.startswith(_HERE):
         return set(spark.read.parquet(path).columns)
+    local = path.removeprefix(_HERE)
     try:
-        return set(pq.read_schema(_local(path)).names)
+        return set(pq.read_schema(local).names)
     except (OSError, pa.ArrowException) as error:
-        raise HistoryUnreadable(f"{_local(path)}: {first_line(error)}") from error
-
-
-def _local(uri: str) -> str:
-    from urllib.parse import unquote, urlparse
-
-    return unquote(urlparse(uri).path)
+        raise HistoryUnreadable(f"{local}: {first_line(error)}") from error
 
 
 # -- errors ---------------------------------------------------------------------------------------------
