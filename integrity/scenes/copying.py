@@ -54,7 +54,8 @@ class Copying:
         scene.part(Load).publish()
         for number in range(MEMBERS):
             self._join(f"{self._group}-{number}")
-        self._wait_for_more()
+        # Until each has its share, one who is told to wait would keep the others waiting for theirs.
+        self._wait(lambda: all(copier.copied for copier in self._copiers), "every copier to copy its share")
 
     def _join(self, identity: str) -> None:
         self._copiers.append(Copier(self._scene, identity, self._group, self._scene.topics[0], self._target))
@@ -76,12 +77,9 @@ class Copying:
         for copier in self._copiers:
             copier.hold()
         try:
-            wait_until(
+            self._wait(
                 lambda: all(copier.is_waiting for copier in self._copiers),
-                what="every copier to be in the middle of a transaction",
-                seconds=READ_SECONDS,
-                check=self._check,
-                detail=self._words,
+                "every copier to be in the middle of a transaction",
             )
             self._scene.restart("killed")
         finally:
@@ -119,13 +117,10 @@ class Copying:
 
     def _wait_for_more(self) -> None:
         goal = self.copied + ENOUGH_RECORDS
-        wait_until(
-            lambda: self.copied >= goal,
-            what=f"{self._group} to copy {ENOUGH_RECORDS} records more",
-            seconds=READ_SECONDS,
-            check=self._check,
-            detail=self._words,
-        )
+        self._wait(lambda: self.copied >= goal, f"{self._group} to copy {ENOUGH_RECORDS} records more")
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        wait_until(condition, what=what, seconds=READ_SECONDS, check=self._check, detail=self._words)
 
     def _finish(self) -> None:
         """Publish no more, and wait until the group has copied everything."""
