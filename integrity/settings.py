@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from integrity.brokers import kinds
 from integrity.errors import BadOption
 
-BROKERS = ("auto", "embedded", "docker", "external")
+BROKERS = ("auto", *kinds.NAMES)
 CLIENTS = ("kafka-python", "confluent-kafka")
 KEEP = ("failed", "always", "never")
 

@@ -55,7 +55,7 @@ def test_an_unknown_option_names_the_nearest_one():
 
 
 def test_a_bad_value_names_the_valid_ones():
-    assert "auto, embedded, docker, external" in only_line(behave("-D", "broker=podman", FEATURE))
+    assert "auto, docker, embedded, external" in only_line(behave("-D", "broker=podman", FEATURE))
 
 
 def test_docker_without_an_engine_says_what_to_do():

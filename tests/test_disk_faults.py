@@ -47,12 +47,12 @@ def a_batch(base_offset: int, records: int = 3) -> bytes:
 
 
 def a_partition(root: Path, name: str, batches: int, base: int = 0) -> Path:
-    """A segment of so many batches of three records, beginning at offset ``base``, with its indexes."""
+    """A segment of so many batches of three records, beginning at offset ``base``, with its indexes and a snapshot."""
     folder = root / name
     folder.mkdir(exist_ok=True)
     segment = folder / f"{base:020d}.log"
     segment.write_bytes(b"".join(a_batch(base + 3 * number) for number in range(batches)))
-    for suffix in (".index", ".timeindex"):
+    for suffix in (".index", ".timeindex", ".snapshot"):
         segment.with_suffix(suffix).write_bytes(b"\1" * INDEX_BYTES)
     return segment
 

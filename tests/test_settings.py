@@ -50,7 +50,7 @@ def test_every_option_is_read():
     [
         ({"brocker": "docker"}, ["brocker", "did you mean 'broker'?", "timeout_factor"]),
         ({"zzz": "1"}, ["unknown option -D zzz", "broker, image"]),
-        ({"broker": "dokcer"}, ["auto, embedded, docker, external", "did you mean 'docker'"]),
+        ({"broker": "dokcer"}, ["auto, docker, embedded, external", "did you mean 'docker'"]),
         ({"client": "librdkafka"}, ["kafka-python, confluent-kafka"]),
         ({"kafka": "latest"}, ["looks like 4.3.1"]),
         ({"image": "Not An Image"}, ["looks like apache/kafka"]),

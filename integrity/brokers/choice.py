@@ -7,12 +7,13 @@ embedded broker, which needs nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from integrity.brokers import kinds
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
-from integrity.brokers.cluster import SIZE, Cluster, Network
+from integrity.brokers.cluster import SIZE, Cluster
 from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
@@ -23,7 +24,7 @@ SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.docker/deskt
 
 @dataclass(frozen=True)
 class Choice:
-    """kind: "embedded", "docker" or "external"; reason: a sentence for the console and the report."""
+    """kind: of integrity.brokers.kinds; reason: a sentence for the console and the report."""
 
     kind: str
     reason: str
@@ -32,21 +33,11 @@ class Choice:
 def choose(settings: Settings) -> Choice:
     """Decide, pulling the image where that is what ``auto`` or ``docker`` needs.
 
-    Raises Unavailable, in one line, when what was asked for cannot be had.
+    Raises Unavailable or BadOption, in one line, when what was asked for cannot be had.
     """
-    if settings.broker == "embedded":
-        return Choice("embedded", f"Apache Kafka {settings.kafka} as a process of this machine, as asked")
-    if settings.broker == "external":
-        from integrity.brokers import access
-
-        return Choice("external", access.check(settings))
-    if settings.broker == "docker":
-        from integrity.brokers import docker
-
-        docker.engine().close()
-        docker.obtain_image(settings.image)
-        return Choice("docker", f"image {settings.image}, as asked")
-    return _automatic(settings)
+    if settings.broker == "auto":
+        return _automatic(settings)
+    return Choice(settings.broker, kinds.load(settings.broker).reason(settings))
 
 
 def _automatic(settings: Settings) -> Choice:
@@ -78,15 +69,9 @@ class Brokers:
 
     def __init__(self, settings: Settings, choice: Choice, run: Run) -> None:
         self._settings = settings
-        self._choice = choice
         self._run = run
         self._made: list[Broker] = []
-        self._distribution = None
-        if choice.kind == "embedded":
-            from integrity.brokers import distribution, jvm
-
-            self._distribution = distribution.fetch(settings.kafka)
-            jvm.prepare(self._distribution, run)
+        self.kind = kinds.load(choice.kind)(settings, run)
 
     @property
     def run(self) -> Run:
@@ -96,16 +81,12 @@ class Brokers:
     @property
     def version(self) -> str:
         """Kafka's version, or the image, in words for reports."""
-        if self._choice.kind == "embedded":
-            return f"Apache Kafka {self._settings.kafka}"
-        if self._choice.kind == "external":
-            return f"an existing cluster at {self._settings.bootstrap_servers}"
-        return self._settings.image
+        return self.kind.version
 
     @property
     def boot(self) -> bool:
         """Whether its brokers have to boot, so that the next one is worth launching ahead; an external one is there."""
-        return self._choice.kind != "external"
+        return self.kind.boots
 
     @property
     def identities(self) -> tuple[int, str]:
@@ -127,8 +108,8 @@ class Brokers:
 
         severable: the network between them can be cut, at the price of some speed.
         """
-        if self._choice.kind == "external":
-            raise NotPossible("the brokers of an external cluster cannot be taken down one by one")
+        if self.kind.alone:
+            raise NotPossible(self.kind.alone)
         nodes: list[Broker] = []
         try:
             for node in range(1, size + 1):
@@ -136,7 +117,7 @@ class Brokers:
             voters = ",".join(f"{node.config.node}@{node.controller_address}" for node in nodes)
             for node in nodes:
                 node.adopt({"controller.quorum.voters": voters})
-            network = self._network(nodes, severable)
+            network = self.kind.network(nodes, severable)
         except BaseException:
             for node in nodes:
                 node.discard()
@@ -145,33 +126,8 @@ class Brokers:
         self._made.append(cluster)
         return cluster
 
-    def _network(self, nodes: Sequence[Broker], severable: bool) -> Network | None:
-        """What connects these brokers, where that is more than this machine's loopback."""
-        if self._choice.kind == "docker":
-            from integrity.brokers.docker_network import DockerNetwork
-
-            return DockerNetwork(self._run, nodes)
-        if severable:
-            from integrity.faults.network.between import Between
-
-            return Between(self._run, nodes)
-        return None
-
     def _make(self, config: BrokerConfig) -> Broker:
-        if self._choice.kind == "external":
-            from integrity.brokers import access
-
-            if config.settings:
-                raise NotPossible("the settings of an external cluster are not the suite's to choose")
-            return access.broker(self._settings, self._run.id)
-        if self._choice.kind == "docker":
-            from integrity.brokers.docker import DockerBroker
-
-            self._run.uses_docker()
-            return DockerBroker(config, image=self._settings.image, run=self._run, port=self._run.lease_port())
-        from integrity.brokers.embedded import EmbeddedBroker
-
-        return EmbeddedBroker(config, distribution=self._distribution, run=self._run)
+        return self.kind.make(config)
 
     def discard(self, broker: Broker) -> None:
         """Take one down."""

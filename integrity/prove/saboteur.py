@@ -75,7 +75,7 @@ class SabotagedBrokers(Brokers):
         self._wire = Wire(self._proxy)
 
     def _make(self, config: BrokerConfig) -> Broker:
-        return Sabotaged(config, self, distribution=self._distribution, run=self.run)
+        return Sabotaged(config, self, distribution=self.kind.distribution, run=self.run)
 
     def lead(self, bootstrap_servers: str) -> str:
         """Where to connect to reach the broker at that address, by way of the proxy."""

@@ -17,6 +17,19 @@ from integrity.faults.disk.files import DataFiles
 
 Damage = Callable[[DataFiles, Collection[str]], int]
 
+#: What can be done to the files of a broker that is down, in the features' words.
+DAMAGES: dict[str, Damage] = {}
+
+
+def in_words(words: str) -> Callable[[Damage], Damage]:
+    """The features call this damage so: "When the broker is killed, <words>, and it is started again"."""
+
+    def keep(damage: Damage) -> Damage:
+        DAMAGES[words] = damage
+        return damage
+
+    return keep
+
 
 def _segments(files: DataFiles, topics: Collection[str]) -> Iterator[Path]:
     for (topic, _), folder in files.partitions().items():
@@ -33,6 +46,7 @@ def _indexes(files: DataFiles, topics: Collection[str]) -> list[Path]:
     ]
 
 
+@in_words("its index files are deleted")
 def delete_indexes(files: DataFiles, topics: Collection[str]) -> int:
     """Delete the offset and time indexes."""
     found = _indexes(files, topics)
@@ -41,6 +55,7 @@ def delete_indexes(files: DataFiles, topics: Collection[str]) -> int:
     return len(found)
 
 
+@in_words("its index files are overwritten with noise")
 def garble_indexes(files: DataFiles, topics: Collection[str]) -> int:
     """Overwrite the offset and time indexes with noise, at most 64 KiB of each and their length kept."""
     found = _indexes(files, topics)
@@ -50,6 +65,7 @@ def garble_indexes(files: DataFiles, topics: Collection[str]) -> int:
     return len(found)
 
 
+@in_words("half a batch is left at the end of each log")
 def tear_tails(files: DataFiles, topics: Collection[str]) -> int:
     """Append the first half of one more batch to every log, as a crash in the middle of a write would leave it."""
     torn = 0
@@ -66,6 +82,7 @@ def tear_tails(files: DataFiles, topics: Collection[str]) -> int:
     return torn
 
 
+@in_words("one bit is flipped in the middle of a log")
 def flip_bit(files: DataFiles, topics: Collection[str]) -> int:
     """Turn one bit over in the middle of one log, in the body of its middle batch."""
     for segment in _segments(files, topics):
@@ -82,6 +99,7 @@ def flip_bit(files: DataFiles, topics: Collection[str]) -> int:
     return 0
 
 
+@in_words("its checkpoints are deleted")
 def delete_checkpoints(files: DataFiles, topics: Collection[str]) -> int:
     """Delete the notes of recovery points, high watermarks and log starts, and each partition's of leader epochs."""
     names = (checkpoints.RECOVERY_POINT, checkpoints.HIGH_WATERMARK, checkpoints.LOG_START)
@@ -93,6 +111,7 @@ def delete_checkpoints(files: DataFiles, topics: Collection[str]) -> int:
     return len(found)
 
 
+@in_words("the mark of an orderly stop is forged")
 def forge_clean_shutdown(files: DataFiles, topics: Collection[str]) -> int:
     """Put there the mark that only an orderly stop leaves, so that the broker checks nothing when it starts."""
     marker = files.file(checkpoints.CLEAN_SHUTDOWN)
@@ -103,6 +122,7 @@ def forge_clean_shutdown(files: DataFiles, topics: Collection[str]) -> int:
     return 1
 
 
+@in_words("all its data is gone")
 def empty(files: DataFiles, topics: Collection[str]) -> int:
     """Delete everything except what says whose folder it is, as if the broker's volume had been replaced."""
     gone = 0
@@ -116,15 +136,3 @@ def empty(files: DataFiles, topics: Collection[str]) -> int:
             path.unlink()
         gone += 1
     return gone
-
-
-#: What can be done to the files of a broker that is down, in the features' words.
-DAMAGES: dict[str, Damage] = {
-    "its index files are deleted": delete_indexes,
-    "its index files are overwritten with noise": garble_indexes,
-    "half a batch is left at the end of each log": tear_tails,
-    "one bit is flipped in the middle of a log": flip_bit,
-    "its checkpoints are deleted": delete_checkpoints,
-    "the mark of an orderly stop is forged": forge_clean_shutdown,
-    "all its data is gone": empty,
-}

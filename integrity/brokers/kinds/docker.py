@@ -1,0 +1,31 @@
+"""Any image that takes ``KAFKA_*``, in containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from integrity.brokers import docker
+from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.cluster import Network
+from integrity.brokers.docker_network import DockerNetwork
+from integrity.brokers.kinds import BrokerKind
+from integrity.settings import Settings
+
+
+class Kind(BrokerKind):
+    @staticmethod
+    def reason(settings: Settings) -> str:
+        docker.engine().close()
+        docker.obtain_image(settings.image)
+        return f"image {settings.image}, as asked"
+
+    @property
+    def version(self) -> str:
+        return self.settings.image
+
+    def make(self, config: BrokerConfig) -> Broker:
+        self.run.uses_docker()
+        return docker.DockerBroker(config, image=self.settings.image, run=self.run, port=self.run.lease_port())
+
+    def network(self, nodes: Sequence[Broker], severable: bool) -> Network | None:
+        return DockerNetwork(self.run, nodes)

@@ -1,0 +1,30 @@
+"""Apache Kafka as processes of this machine."""
+
+from __future__ import annotations
+
+from integrity.brokers import distribution, jvm
+from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.embedded import EmbeddedBroker
+from integrity.brokers.kinds import BrokerKind
+from integrity.runs import Run
+from integrity.settings import Settings
+
+
+class Kind(BrokerKind):
+    """distribution: the Kafka that its brokers run, fetched and prepared."""
+
+    def __init__(self, settings: Settings, run: Run) -> None:
+        super().__init__(settings, run)
+        self.distribution = distribution.fetch(settings.kafka)
+        jvm.prepare(self.distribution, run)
+
+    @staticmethod
+    def reason(settings: Settings) -> str:
+        return f"Apache Kafka {settings.kafka} as a process of this machine, as asked"
+
+    @property
+    def version(self) -> str:
+        return f"Apache Kafka {self.settings.kafka}"
+
+    def make(self, config: BrokerConfig) -> Broker:
+        return EmbeddedBroker(config, distribution=self.distribution, run=self.run)

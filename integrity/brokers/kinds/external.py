@@ -1,0 +1,27 @@
+"""Somebody else's cluster."""
+
+from __future__ import annotations
+
+from integrity.brokers import access
+from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.kinds import BrokerKind
+from integrity.errors import NotPossible
+from integrity.settings import Settings
+
+
+class Kind(BrokerKind):
+    boots = False
+    alone = "the brokers of an external cluster cannot be taken down one by one"
+
+    @staticmethod
+    def reason(settings: Settings) -> str:
+        return access.check(settings)
+
+    @property
+    def version(self) -> str:
+        return f"an existing cluster at {self.settings.bootstrap_servers}"
+
+    def make(self, config: BrokerConfig) -> Broker:
+        if config.settings:
+            raise NotPossible("the settings of an external cluster are not the suite's to choose")
+        return access.broker(self.settings, self.run.id)
