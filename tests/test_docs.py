@@ -6,6 +6,7 @@ commands are run there, on a real broker where they need one.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -230,6 +231,8 @@ def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *modules[words[0]], *words[1:]],
         cwd=project,
+        # The copy is ours to write into, and compiling it once is enough.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         capture_output=True,
         text=True,
         encoding="utf-8",
