@@ -131,7 +131,7 @@ def test_the_feature_that_is_shown_is_one_of_the_features() -> None:
     [shown] = [
         block for language, block in FENCED.findall(REVIEWERS.read_text(encoding="utf-8")) if language == "gherkin"
     ]
-    written = (ROOT / "features" / "persistence" / "restart.feature").read_text(encoding="utf-8").splitlines()
+    written = (ROOT / "features" / "persistence" / "crashes.feature").read_text(encoding="utf-8").splitlines()
     assert [line for line in shown.splitlines() if line not in written] == []
 
 

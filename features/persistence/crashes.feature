@@ -11,6 +11,11 @@ Feature: Acknowledged messages survive whatever ends the broker's process
     The publishers are idempotent, so what they send again is not there twice.
     Not promised: that publishing succeeds at once; while the broker is down its clients wait.
 
+    Scenario: Everything acknowledged is read back after the broker was killed and started
+      Given 10,000 messages were acknowledged
+      When the broker is killed and started again
+      Then every acknowledged message is read once, in order and unchanged
+
     Scenario Outline: Nothing is lost when the broker is <taken down> in the middle of publishing
       Given 2 publishers are at work
       When the broker is <taken down> and started again in the middle of it

@@ -10,11 +10,11 @@ from integrity.waiting import scaled
 CLUSTER_ID = "a2Fma2EtaW50ZWdyaXR5MA"
 
 #: Chosen for quick life cycles, never for weaker promises: nothing here touches acks, fsync or replication.
-#: A killed broker's registration must expire before it can serve again, hence the short session; a new
-#: group's first member would otherwise be kept waiting for others.
+#: A killed broker's registration must expire before it can serve again, hence the short session: it asks 0.1, 0.3, 0.7
+#: and 1.5 s after its start. A new group's first member would otherwise be kept waiting for others.
 LIFE_CYCLE = {
-    "broker.session.timeout.ms": "1000",
-    "broker.heartbeat.interval.ms": "200",
+    "broker.session.timeout.ms": "650",
+    "broker.heartbeat.interval.ms": "100",
     "controller.quorum.election.timeout.ms": "300",
     "controller.quorum.fetch.timeout.ms": "1000",
     "group.initial.rebalance.delay.ms": "0",
@@ -26,8 +26,11 @@ LIFE_CYCLE = {
 }
 
 #: More of the same for brokers that depend on each other: a silent replica leaves the in-sync set soon, a new leader
-#: is followed at once, and nobody waits half a minute for the answer of a controller that is gone.
+#: is followed at once, and nobody waits half a minute for the answer of a controller that is gone. Sessions are longer:
+#: the others work, and need the processors, while one of them starts.
 CLUSTER_LIFE_CYCLE = {
+    "broker.session.timeout.ms": "1000",
+    "broker.heartbeat.interval.ms": "200",
     "replica.lag.time.max.ms": "1500",
     "replica.fetch.backoff.ms": "100",
     "replica.socket.timeout.ms": "1500",

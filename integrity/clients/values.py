@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 
 
 class Values:
@@ -19,8 +20,14 @@ class Values:
         if size < 0:
             raise ValueError(f"a size is not negative: {size}")
         self.size = size
-        self.block = random.Random(seed).randbytes(self.period + size)
+        self.block = _block(self.period + size, seed)
 
     def __getitem__(self, number: int) -> bytes:
         start = number % self.period
         return self.block[start : start + self.size]
+
+
+@lru_cache(maxsize=8)
+def _block(size: int, seed: int) -> bytes:
+    """Made once, and not for each burst of a publisher: it takes longer than sending some ten messages."""
+    return random.Random(seed).randbytes(size)

@@ -1,7 +1,7 @@
 """Publishers and readers that are at work while something happens to the broker.
 
 They go on through every fault, as an application would: a publisher's client retries by itself, a reader polls
-again. Whatever they send and see is in the history. The rate is modest (some thousand messages a second), so that
+again. Whatever they send and see is in the history. The rate is modest (some hundred messages a second and publisher), so that
 a restart takes as long as it would without them.
 """
 
@@ -19,8 +19,8 @@ from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.waiting import wait_until
 
 #: A publisher sends this many messages (of 100 bytes), waits this long (seconds), and so on.
-BURST = 20
-PAUSE_SECONDS = 0.005
+BURST = 10
+PAUSE_SECONDS = 0.02
 
 #: Sends without an outcome before a publisher waits: what it keeps on sending while the broker is away.
 MOST_UNSETTLED = 2_000
