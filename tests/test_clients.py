@@ -45,6 +45,19 @@ def topic(admin: Admin):
     admin.delete_topic(name)
 
 
+@pytest.mark.parametrize(("codec", "number"), [("none", 0), ("gzip", 1), ("snappy", 2), ("lz4", 3), ("zstd", 4)])
+def test_what_is_published_with_a_codec_is_stored_with_it(
+    client: Driver, connection: Connection, broker: EmbeddedBroker, topic: str, codec: str, number: int
+) -> None:
+    """Protects the scenarios on compression from a client that quietly sends everything uncompressed."""
+    with client.publisher(connection, compression=codec, linger=0.05) as publisher:
+        publisher.send_many(Message(topic, b"compressible " * 40, partition=0) for _ in range(100))
+        publisher.flush(30)
+    batch = (broker.data_directory / f"{topic}-0" / "00000000000000000000.log").read_bytes()
+    # The batch's attributes follow its base offset, length, leader epoch, magic and CRC; the codec is in bits 0-2.
+    assert int.from_bytes(batch[21:23]) & 7 == number
+
+
 def rows_of(directory: Path, table: str) -> list[dict]:
     files = sorted((directory / table).glob("part-*.parquet"))
     return pa.concat_tables([pq.read_table(file) for file in files]).to_pylist() if files else []

@@ -48,6 +48,14 @@ def test_stopped_killed_and_frozen_it_comes_back_at_the_same_address(own):
     assert probe.metadata(address).cluster_id == cluster
 
 
+def test_which_topics_are_missing_is_said_only_by_a_broker_that_answers(broker):
+    assert probe.missing(broker.bootstrap_servers, ["nobody-made-this"]) == ["nobody-made-this"]
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        host, port = closed.getsockname()
+        assert probe.missing(f"{host}:{port}", ["nobody-made-this"]) == []
+
+
 def test_it_listens_on_loopback_only(broker):
     listening = [c for c in psutil.Process(broker._process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
     assert listening

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 CLIENTS = ("kafka-python", "confluent-kafka")
 RUN_ID = "0123456789abcdef"
 RESTART = "features/persistence/restart.feature"
+CRASHES = "features/persistence/crashes.feature"
 THREE_MESSAGES = "features/delivery/data_integrity.feature"
 
 
@@ -296,6 +297,13 @@ def whats_there(cluster: Secured) -> tuple[set[str], set[str]]:
         admin.close()
 
 
+def killed() -> str:
+    """The scenario that kills the broker, by its line."""
+    lines = (ROOT / CRASHES).read_text(encoding="utf-8").splitlines()
+    title = "Scenario: Everything acknowledged is read back after the broker was killed and started"
+    return f"{CRASHES}:{next(number for number, line in enumerate(lines, 1) if line.strip() == title)}"
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp_path, client):
     words = [
@@ -307,7 +315,7 @@ def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp
         "-D",
         "shard=2/5",
     ]
-    done = behave(tmp_path, *words, RESTART, THREE_MESSAGES)
+    done = behave(tmp_path, *words, RESTART, killed(), THREE_MESSAGES)
     assert done.returncode == 0, done.stdout + done.stderr
     found = cases(tmp_path)
     assert len(found) == 4
@@ -322,7 +330,8 @@ def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp
 
 
 def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
-    done = behave(tmp_path, *options(cluster), RESTART, "features/persistence/power_loss.feature", THREE_MESSAGES)
+    features = (RESTART, killed(), "features/persistence/power_loss.feature", THREE_MESSAGES)
+    done = behave(tmp_path, *options(cluster), *features)
     assert done.returncode == 0, done.stdout + done.stderr
     reasons = [case.find("skipped").get("message") for case in cases(tmp_path) if case.find("skipped") is not None]
     assert "the cluster cannot be stopped: no -D stop_command was given" in reasons

@@ -110,7 +110,7 @@ class EmbeddedBroker(Broker):
             self._distribution = fetch(version)
         except Unavailable as error:
             raise NotPossible(str(error)) from error
-        jvm.prepare_storage(self._distribution)
+        jvm.prepare(self._distribution, self._run)
 
     def use_small_disk(self) -> None:
         jvm.format_storage(self._distribution, self.data_directory, self.config.node)

@@ -140,18 +140,6 @@ def prepare(distribution: Distribution, run) -> None:
         progress.say(f"Quick starts are not available: {error}")
 
 
-def prepare_storage(distribution: Distribution) -> None:
-    """Once per machine and version: format a storage to be copied. Where none can be kept, brokers format their own."""
-    if (distribution.home / "formatted").exists():
-        return
-    try:
-        with cache.writing(distribution.home):
-            if not (distribution.home / "formatted").exists():
-                _keep_formatted(distribution)
-    except (Unavailable, OSError) as error:
-        progress.say(f"A formatted storage of Kafka {distribution.version} cannot be kept: {error}")
-
-
 def _keep_formatted(distribution: Distribution) -> None:
     with tempfile.TemporaryDirectory(prefix="formatting-", dir=distribution.home) as staging:
         data = _run_storage_tool(distribution, Path(staging))

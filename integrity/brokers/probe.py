@@ -7,8 +7,10 @@ client remembers from before a restart.
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
+from kafka.errors import UnknownTopicOrPartitionError
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka.protocol.parser import KafkaProtocol
 
@@ -73,3 +75,19 @@ def answers(address: str, node: int) -> bool:
     except OSError:
         return False
     return any(broker.node_id == node for broker in response.brokers)
+
+
+def missing(address: str, topics: Sequence[str]) -> list[str]:
+    """Those of the topics that a broker at one of the addresses (by commas) says are not there; none if nobody answers.
+
+    A broker that knows of no brokers has not yet learned of topics either.
+    """
+    for one in address.split(","):
+        try:
+            response = metadata(one, list(topics))
+        except OSError:
+            continue
+        if response.brokers:
+            unknown = UnknownTopicOrPartitionError.errno
+            return [topic.name for topic in response.topics if topic.error_code == unknown]
+    return []

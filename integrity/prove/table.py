@@ -40,6 +40,7 @@ ONE_PUBLISHER = "One publisher's messages keep their order in one partition"
 TWO_READERS = "A reader that comes later gets the same messages from the beginning"
 STOPPED = "Everything acknowledged is read back after the broker was stopped and started"
 KILLED = "Everything acknowledged is read back after the broker was killed and started"
+UNDER_LOAD = "Nothing is lost when the broker is killed in the middle of publishing"
 ALL_ENDED = "Transactions of several publishers over several topics are seen whole or not at all"
 BEHIND_OPEN = "The last stable offset passes no open transaction while others publish and commit behind it"
 COMES_BACK = "A consumer group that comes back goes on where it had committed"
@@ -74,6 +75,14 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "lost",
         (STOPPED,),
         "All that was acknowledged is gone.",
+        {NO_EVIDENCE: "nothing is there that could be read"},
+        disk=disk.lose_everything,
+    ),
+    Sabotage(
+        "loses everything at a restart in the middle of publishing",
+        "lost",
+        (UNDER_LOAD,),
+        "The work cannot go on, for the topic is gone, and all that was acknowledged with it.",
         {NO_EVIDENCE: "nothing is there that could be read"},
         disk=disk.lose_everything,
     ),

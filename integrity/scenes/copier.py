@@ -22,11 +22,15 @@ from integrity.faults.network import Proxy
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.load import POLL_SECONDS, Worker
-from integrity.scenes.member import HEARTBEAT_SECONDS, SESSION_SECONDS
+from integrity.scenes.member import HEARTBEAT_SECONDS
 from integrity.waiting import scaled, wait_until
 
 #: Records of a transaction, at most.
 TAKEN_AT_ONCE = 500
+
+#: A copier silent for so long (seconds) is given up, and its partitions go to the others. One that was only slow
+#: is refused its commit and begins anew, so a busy machine costs time and nothing else.
+SESSION_SECONDS = 3.0
 
 #: Seconds, before timeout_factor, for adding a transaction's offsets, and for aborting it; then all begins anew.
 ANSWER_SECONDS = 10.0

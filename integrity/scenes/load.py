@@ -1,37 +1,49 @@
 """Publishers and readers that are at work while something happens to the broker.
 
 They go on through every fault, as an application would: a publisher's client retries by itself, a reader polls
-again. Whatever they send and see is in the history. The rate is modest (some hundred messages a second and publisher), so that
+again. Whatever they send and see is in the history. The rate is modest (some hundred messages a second each), so that
 a restart takes as long as it would without them.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
 
+from integrity.brokers import probe
 from integrity.clients import Publisher, Reader
 from integrity.clients.base import Partition
 from integrity.scene import PUBLISH_SECONDS, Scene
-from integrity.waiting import wait_until
+from integrity.waiting import WaitTimeout, wait_until
 
 #: A publisher sends this many messages (of 100 bytes), waits this long (seconds), and so on.
 BURST = 10
 PAUSE_SECONDS = 0.02
 
 #: Sends without an outcome before a publisher waits: what it keeps on sending while the broker is away.
-MOST_UNSETTLED = 2_000
+MOST_UNSETTLED = 500
 
 #: Seconds, before timeout_factor, within which clients must get on again once the broker is ready.
 PROGRESS_SECONDS = 30.0
+
+#: Seconds without progress after which it is looked whether the topics are still there, and between two such looks.
+LOOK_SECONDS = 3.0
+
+#: Seconds that a publisher which has stalled is given, at the end, for the outcomes of what it has sent.
+STALLED_SECONDS = 1.0
 
 #: Seconds for which a reader's poll waits at most.
 POLL_SECONDS = 0.1
 
 C = TypeVar("C", Publisher, Reader)
+
+
+class Stalled(AssertionError):
+    """The work did not go on; its text says who stalls, and what the checks say of what was sent and read."""
 
 
 class Worker:
@@ -73,6 +85,7 @@ class Load:
         self._workers: list[Worker] = []
         self._publishers: list[Publisher] = []
         self._seen: list[int] = []
+        self._patience = PUBLISH_SECONDS
 
     # -- at work --------------------------------------------------------------------------------------
     def publish(self, publishers: int = 1, *, size: int = 100, **options: object) -> None:
@@ -111,7 +124,7 @@ class Load:
         while not worker.stopping.wait(PAUSE_SECONDS):
             for topic in self._scene.topics:
                 publisher.publish(topic, BURST, size=size)
-        publisher.flush(PUBLISH_SECONDS)
+        publisher.flush(self._patience)
 
     def _follow(self, reader: Reader, worker: Worker, index: int) -> None:
         while not worker.stopping.is_set():
@@ -149,7 +162,8 @@ class Load:
     def wait_for_progress(self) -> None:
         """Wait until every publisher and every reader has got further than it is now.
 
-        Raises WaitTimeout, saying who stalls, when one does not within PROGRESS_SECONDS.
+        Raises Stalled, with the verdict on what was sent and read so far, when one does not within PROGRESS_SECONDS, or
+        cannot because a topic is gone.
         """
         before = self._standing()
 
@@ -157,13 +171,41 @@ class Load:
             now = self._standing()
             return [name for name in before if now[name] <= before[name]]
 
-        wait_until(
-            lambda: not stalled(),
-            what="every publisher and reader at work to get on",
-            seconds=PROGRESS_SECONDS,
-            check=self.check,
-            detail=lambda: f"stalled: {', '.join(stalled())}; errors so far: {self._errors()}",
-        )
+        try:
+            wait_until(
+                lambda: not stalled(),
+                what="every publisher and reader at work to get on",
+                seconds=PROGRESS_SECONDS,
+                check=self._watch(),
+                detail=lambda: f"stalled: {', '.join(stalled())}; errors so far: {self._errors()}",
+            )
+        except (WaitTimeout, Stalled) as stall:
+            raise Stalled(f"the work does not go on: {stall}\n{self._known_by_now()}") from None
+
+    def _watch(self) -> Callable[[], None]:
+        """A check for a wait for progress: raises what the clients have raised, or Stalled when a topic is gone."""
+        next_look = time.monotonic() + LOOK_SECONDS
+
+        def check() -> None:
+            nonlocal next_look
+            self.check()
+            if time.monotonic() < next_look:
+                return
+            next_look = time.monotonic() + LOOK_SECONDS
+            gone = probe.missing(self._scene.broker.bootstrap_servers, self._scene.topics)
+            if gone:
+                raise Stalled(f"{', '.join(gone)} is no longer there")
+
+        return check
+
+    def _known_by_now(self) -> str:
+        """What the checks say of a history that will not go on, or why they can say nothing."""
+        self._patience = STALLED_SECONDS
+        try:
+            self.finish()
+            return self._scene.verdict().words()
+        except Exception as error:  # noqa: BLE001 - the stall is what matters; this is told with it
+            return f"what was sent and read so far could not be judged: {error}"
 
     def wait_until_waiting(self) -> None:
         """Wait until a publisher has sent all it may without an answer: it keeps at it, and nothing is acknowledged."""
