@@ -30,7 +30,7 @@ TAKEN_AT_ONCE = 500
 
 #: A copier silent for so long (seconds) is given up, and its partitions go to the others. One that was only slow
 #: is refused its commit and begins anew, so a busy machine costs time and nothing else.
-SESSION_SECONDS = 3.0
+SESSION_SECONDS = 5.0
 
 #: Seconds, before timeout_factor, for adding a transaction's offsets, and for aborting it; then all begins anew.
 ANSWER_SECONDS = 10.0
@@ -68,6 +68,8 @@ class Copier:
         #: Whether it stands right before a commit, told to wait there.
         self.is_waiting = False
         self.is_dead = False
+        #: Whether the last transaction may still be open at the broker.
+        self._in_doubt = False
         self._worker = Worker(self.client, self._work)
 
     # -- its work ---------------------------------------------------------------------------------------------
@@ -78,11 +80,18 @@ class Copier:
                     reader = self._reader()
                     at_the_end.callback(self._leave, reader)
                     publisher = at_the_end.enter_context(self._publisher())
+                    self._in_doubt = False  # its making has ended whatever was open under its transactional id
                     reader.subscribe([self._source])
                     while not worker.stopping.is_set() and self._step(reader, publisher):
                         pass
             except CLIENT_ERRORS as error:
                 self._trouble(error)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Have the coordinator end what the last publisher may have left open: readers would wait for its time-out."""
+        if self._in_doubt and not self.is_dead:
+            self._publisher().close()
 
     def _reader(self) -> Reader:
         return self._scene.driver.reader(
@@ -110,6 +119,7 @@ class Copier:
         for record in records:
             offsets[record.topic, record.partition] = record.offset + 1
             first.setdefault((record.topic, record.partition), record.offset)
+        self._in_doubt = True
         try:
             self._fill(publisher, reader, records, offsets)
         except (NotCopied, *CLIENT_ERRORS) as error:
@@ -117,6 +127,7 @@ class Copier:
             self.endings[publisher.abort(ANSWER_SECONDS)] += 1
             if publisher.last_error is not None:
                 return False
+            self._in_doubt = False
             # Nothing was polled since, so these are still this member's, or will be taken away by the next poll.
             for (topic, partition), offset in first.items():
                 reader.seek(topic, partition, offset)
@@ -132,6 +143,7 @@ class Copier:
         if outcome != schema.COMMITTED:
             self._trouble(publisher.last_error)
             return False
+        self._in_doubt = False
         self.copied += len(records)
         return True
 
