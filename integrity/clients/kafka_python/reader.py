@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaConnectionError
 from kafka.structs import OffsetAndMetadata
 from xxhash import xxh3_64_intdigest
 
@@ -86,7 +87,12 @@ class KafkaPythonReader(Reader):
         self._consumer.subscribe(list(topics), listener=_Moves(self.log))
 
     def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
-        batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
+        try:
+            batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
+        except KafkaConnectionError:
+            # A member's look for its coordinator met a broker that was going down, and kafka-python lets that through.
+            # Nothing was handed out; whoever polls again, within a bound of its own, is served once the broker is back.
+            return 0
         if not batches:
             self._rejoin_if_stranded()
             return 0
