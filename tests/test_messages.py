@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from integrity.clients.messages import (
     IDENTITY_HEADER,
-    IDENTITY_PREFIX,
     Message,
     digest,
-    encode_header,
+    digests,
     identity_of,
+    pack_identities,
     pack_identity,
     pack_start,
+    plain_identities,
 )
 from integrity.clients.values import Values
 
@@ -67,14 +68,38 @@ def test_a_header_of_the_wrong_size_is_no_identity(value: bytes | None) -> None:
     assert identity_of([(IDENTITY_HEADER, value)]) is None
 
 
-@given(st.binary(max_size=50), st.integers(1, 2**40), st.integers(0, 99), st.integers(0, 99))
-def test_the_fast_paths_formula_is_the_digests(value: bytes, timestamp: int, publisher: int, sequence: int) -> None:
-    from xxhash import xxh3_64_intdigest
+@given(st.lists(st.tuples(st.binary(max_size=50), st.none() | st.binary(max_size=9), st.integers(1, 2**40))))
+def test_many_digests_are_those_of_each(messages: list[tuple[bytes, bytes | None, int]]) -> None:
+    identities = pack_identities(3, 65_530, len(messages))
+    starts = [pack_start(at, -1 if key is None else len(key), len(v)) + (key or b"") for v, key, at in messages]
+    assert digests(starts, [value for value, _, _ in messages], identities) == [
+        digest(key, value, [(IDENTITY_HEADER, identity)], at)
+        for (value, key, at), identity in zip(messages, identities, strict=True)
+    ]
 
-    identity = pack_identity(publisher, sequence)
-    assert encode_header(IDENTITY_HEADER, identity) == IDENTITY_PREFIX + identity
-    short = xxh3_64_intdigest(pack_start(timestamp, -1, len(value)) + value + IDENTITY_PREFIX + identity)
-    assert short == digest(None, value, [(IDENTITY_HEADER, identity)], timestamp)
+
+@pytest.mark.parametrize("first", [0, 65_530, 2**32 - 3, 2**63 - 100_000])
+def test_many_identities_are_those_of_each(first: int) -> None:
+    numbers = (*range(20), *range(65_520, 65_560))
+    packed = pack_identities(7, first, 70_000)
+    assert len(packed) == 70_000
+    assert [packed[n] for n in numbers] == [pack_identity(7, first + n) for n in numbers]
+
+
+def test_plain_identities_are_those_of_messages_that_carry_nothing_else() -> None:
+    plain = [[(IDENTITY_HEADER, identity)] for identity in pack_identities(1, 0, 3)]
+    assert plain_identities(plain) == pack_identities(1, 0, 3)
+    (identity,) = plain[0]
+    for other in (
+        None,
+        [],
+        [("h", b"1")],
+        [(IDENTITY_HEADER, None)],
+        [(IDENTITY_HEADER, b"short")],
+        [identity, ("h", b"1")],
+        [identity, identity],
+    ):
+        assert plain_identities([plain[0], other, plain[1]]) is None
 
 
 @pytest.mark.parametrize("timestamp", [0, -1])
@@ -89,3 +114,5 @@ def test_generated_values_have_the_size_and_repeat(size: int) -> None:
     assert [len(values[n]) for n in (0, 1, 999_982, 999_983, 5_000_000)] == [size] * 5
     assert values[7] == Values(size)[7]
     assert size == 0 or size == 1 or values[7] != values[8]
+    for first in (0, 999_980):
+        assert values.stretch(first, 10) == [values[n] for n in range(first, first + 10)]

@@ -17,8 +17,10 @@ is the broker's.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import repeat
 
 from xxhash import xxh3_64_intdigest
 
@@ -88,6 +90,45 @@ def digest(key: bytes | None, value: bytes | None, headers: Sequence[Header], ti
     for name, content in headers:
         parts.append(encode_header(name, content))
     return xxh3_64_intdigest(b"".join(parts))
+
+
+def digests(starts: Iterable[bytes], values: Iterable[bytes], identities: Iterable[bytes]) -> list[int]:
+    """What :func:`digest` says of messages whose only header is the identity's, without a call of ours for each.
+
+    starts: what comes before the value, pack_start(...) and the key; values: not null. It ends with the shortest.
+    """
+    return list(map(xxh3_64_intdigest, map(b"".join, zip(starts, values, repeat(IDENTITY_PREFIX), identities))))
+
+
+def pack_identities(publisher: int, first: int, count: int) -> list[bytes]:
+    """The identities of ``count`` sequences from ``first`` on, as :func:`pack_identity` makes them one by one.
+
+    All but their last two bytes are the same for 65536 of them, so that joining head and tail is all that is left.
+    """
+    packed: list[bytes] = []
+    while count > 0:
+        head, begin = pack_identity(publisher, first)[:-2], first & 0xFFFF
+        tails = _tails()[begin : begin + count]
+        packed += [head + tail for tail in tails]
+        first += len(tails)
+        count -= len(tails)
+    return packed
+
+
+@cache
+def _tails() -> list[bytes]:
+    return [number.to_bytes(2) for number in range(1 << 16)]
+
+
+def plain_identities(headers: Sequence[Sequence[Header] | None]) -> list[bytes] | None:
+    """The identities of messages whose only header is the identity's; None when that is not so for any of them."""
+    try:
+        identities = [value for ((name, value),) in headers if name == IDENTITY_HEADER]
+        plain = len(identities) == len(headers) and set(map(len, identities)) == {IDENTITY_BYTES}
+    except (TypeError, ValueError):
+        # No headers, several of them, or a null value.
+        return None
+    return identities if plain else None
 
 
 def identity_of(headers: Sequence[Header] | None) -> tuple[int, int] | None:

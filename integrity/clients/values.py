@@ -26,6 +26,13 @@ class Values:
         start = number % self.period
         return self.block[start : start + self.size]
 
+    def stretch(self, first: int, count: int) -> list[bytes]:
+        """The bytes of ``count`` numbers from ``first`` on."""
+        block, size, start = self.block, self.size, first % self.period
+        if start + count > self.period:
+            return [self[number] for number in range(first, first + count)]
+        return [block[begin : begin + size] for begin in range(start, start + count)]
+
 
 @lru_cache(maxsize=8)
 def _block(size: int, seed: int) -> bytes:

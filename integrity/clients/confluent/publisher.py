@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from itertools import cycle, islice, repeat
+from types import MethodType
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as NativeMessage
-from xxhash import xxh3_64_intdigest
 
 from integrity.clients.base import Connection, Partition, Publisher, PublisherOptions, Reader
 from integrity.clients.confluent.settings import connection_settings
 from integrity.clients.errors import outcome_of
 from integrity.clients.messages import (
     IDENTITY_HEADER,
-    IDENTITY_PREFIX,
     NO_TIMESTAMP,
     Message,
     digest,
+    digests,
+    pack_identities,
     pack_identity,
     pack_start,
 )
@@ -30,6 +32,11 @@ from integrity.waiting import scaled
 
 #: Messages handed over between two looks for delivery reports.
 SERVE_EVERY = 512
+
+#: Messages of ``publish`` that are prepared together and share one time: that of the first, so that no send is said to
+#: be later than it was. What they would have cost one by one is most of what recording costs at all.
+BLOCK = 64
+BLOCK_BYTES = 1 << 20
 
 #: Seconds that a full queue waits for delivery reports at a time.
 FULL_SECONDS = 0.1
@@ -83,7 +90,8 @@ class ConfluentPublisher(Publisher):
             self._producer.poll(PRODUCER_ID_SECONDS)
 
     def _report(self, chunk: SendChunk) -> Callable[..., None]:
-        """The delivery callback of one chunk, to be completed with the row: ``partial(callback, row)``."""
+        """The delivery callback of one chunk, to be completed with the row: ``MethodType(callback, row)``, which is
+        made and called in half the time of a ``partial``."""
         if self._reported_chunk is chunk:
             return self._reports
         partitions, offsets, settled, outcomes = chunk.partitions, chunk.offsets, chunk.settled, chunk.outcomes
@@ -133,7 +141,7 @@ class ConfluentPublisher(Publisher):
         headers: list[tuple[str, bytes | None]],
     ) -> None:
         """Hand over one message; waits while the queue is full, and records an error at once as a rejection."""
-        report = partial(self._report(chunk), row)
+        report = MethodType(self._report(chunk), row)
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, report, None, timestamp, headers)
@@ -157,60 +165,66 @@ class ConfluentPublisher(Publisher):
         log = self.log
         log.topic(topic)
         values = Values(size)
-        block, period = values.block, values.period
-        produce, poll = self._producer.produce, self._producer.poll
-        now = time.time_ns
-        publisher, identify = log.publisher, self.options.identify
-        digest_time = not self.options.log_append_time
-        places = list(partitions) if partitions is not None else [ANY_PARTITION]
-        all_keys = list(keys) if keys is not None else [None]
-        place_count, key_count = len(places), len(all_keys)
-        varied = partitions is not None or keys is not None
-        place, key, headers = ANY_PARTITION, None, None
         first = log.next_sequence
-        done = 0
-        while done < count:
-            # A stretch of rows of one chunk, with everything looked up once.
-            chunk = log.chunk
-            begin_row = len(chunk.sent)
-            if begin_row == CHUNK_ROWS:
-                chunk, begin_row = log.next_chunk(), 0
-            report = self._report(chunk)
-            add_digest, add_sent, asked = chunk.digests.append, chunk.sent.append, chunk.partitions
-            stop = min(CHUNK_ROWS, begin_row + count - done)
-            tick = 0
-            for row in range(begin_row, stop):
-                sequence = chunk.first + row
-                start = sequence % period
-                value = block[start : start + size]
-                at = now()
-                if at >= tick:
-                    # The part of the digest that changes once a millisecond.
-                    timestamp = at // 1_000_000
-                    tick = (timestamp + 1) * 1_000_000
-                    stamp = timestamp if digest_time else NO_TIMESTAMP
-                    begin = pack_start(stamp, -1, size)
-                if varied:
-                    number = sequence - first
-                    place = places[number % place_count]
-                    key = all_keys[number % key_count]
-                    asked[row] = place
-                    begin = pack_start(stamp, -1, size) if key is None else pack_start(stamp, len(key), size) + key
-                if identify:
-                    identity = pack_identity(publisher, sequence)
-                    headers = [(IDENTITY_HEADER, identity)]
-                    add_digest(xxh3_64_intdigest(begin + value + IDENTITY_PREFIX + identity))
-                else:
-                    add_digest(xxh3_64_intdigest(begin + value))
-                add_sent(at)
-                try:
-                    produce(topic, value, key, place, partial(report, row), None, timestamp, headers)
-                except (BufferError, KafkaException):
-                    self._produce(topic, value, key, place, chunk, row, timestamp, headers)
-                if not row % SERVE_EVERY:
-                    poll(0)
-            done = chunk.first + stop - first
+        block = max(1, min(BLOCK, BLOCK_BYTES // max(size, 1)))
+        places = cycle(partitions) if partitions is not None else None
+        in_turn = cycle(keys) if keys is not None else None
+        while (done := log.next_sequence - first) < count:
+            chunk = log.chunk if len(log.chunk.sent) < CHUNK_ROWS else log.next_chunk()
+            row = len(chunk.sent)
+            rows = range(row, min(row + block, row + count - done, CHUNK_ROWS))
+            self._publish_block(
+                topic,
+                chunk,
+                rows,
+                values.stretch(chunk.first + row, len(rows)),
+                None if in_turn is None else list(islice(in_turn, len(rows))),
+                None if places is None else list(islice(places, len(rows))),
+            )
+            if rows.stop // SERVE_EVERY != rows.start // SERVE_EVERY:
+                self._producer.poll(0)
         return count
+
+    def _publish_block(
+        self,
+        topic: str,
+        chunk: SendChunk,
+        rows: range,
+        values: list[bytes],
+        keys: list[bytes | None] | None,
+        places: list[int] | None,
+    ) -> None:
+        """Record the sends of these rows, then hand them over. What is cut short by an error of another kind (Ctrl-C)
+        is recorded all the same and stays open, so it ends as unknown."""
+        count = len(rows)
+        identify = self.options.identify
+        identities = pack_identities(self.log.publisher, chunk.first + rows.start, count)
+        at = time.time_ns()
+        timestamp = at // 1_000_000
+        stamp = NO_TIMESTAMP if self.options.log_append_time else timestamp
+        size = len(values[0])
+        if keys is None:
+            keys = repeat(None, count)
+            starts = repeat(pack_start(stamp, -1, size), count)
+        else:
+            starts = [pack_start(stamp, -1 if key is None else len(key), size) + (key or b"") for key in keys]
+        if places is None:
+            places = repeat(ANY_PARTITION, count)
+        else:
+            chunk.partitions[rows.start : rows.stop] = array("i", places)
+        # Without identities nothing is recorded, so a digest is not asked for.
+        chunk.digests.fromlist(digests(starts, values, identities) if identify else [0] * count)
+        chunk.sent.extend(array("q", [at]) * count)
+        produce = self._producer.produce
+        # One list for all: produce() has copied it when it returns.
+        headers = [None]
+        reports = map(MethodType, repeat(self._report(chunk)), rows)
+        pairs = zip(repeat(IDENTITY_HEADER), identities)
+        for report, value, key, place, headers[0] in zip(reports, values, keys, places, pairs, strict=True):
+            try:
+                produce(topic, value, key, place, report, None, timestamp, headers if identify else None)
+            except (BufferError, KafkaException):
+                self._produce(topic, value, key, place, chunk, report.__self__, timestamp, headers if identify else [])
 
     def _settle(self, seconds: float, chunk: SendChunk, row: int) -> None:
         # Flushing, and not only polling: a flush does not wait for the linger time.

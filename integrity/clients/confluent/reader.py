@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -12,31 +12,34 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
-from xxhash import xxh3_64_intdigest
 
 from integrity.clients.base import BEGINNING, END, Connection, Partition, Reader, ReaderOptions, Record
 from integrity.clients.confluent.admin import ConfluentAdmin
 from integrity.clients.confluent.settings import connection_settings
 from integrity.clients.messages import (
-    IDENTITY_BYTES,
-    IDENTITY_HEADER,
-    IDENTITY_PREFIX,
     NO_TIMESTAMP,
     digest,
+    digests,
     identity_of,
     pack_identity,
     pack_start,
+    plain_identities,
 )
 from integrity.history import schema
-from integrity.history.columns import NO_IDENTITY
+from integrity.history.columns import NO_IDENTITY, ReadChunk
 from integrity.history.recorder import Recorder
 
 _SPECIAL = {BEGINNING: OFFSET_BEGINNING, END: OFFSET_END}
 
 #: How long a reader asks for leaders before it goes on without (seconds).
 LEADERS_SECONDS = 1.0
+
+#: Messages of one poll at most. With more, Python's garbage collector looks over the messages and headers that are
+#: alive again and again (it starts at every 700 new objects), which takes longer than reading them.
+MOST_AT_ONCE = 250
 
 
 class ConfluentReader(Reader):
@@ -71,12 +74,16 @@ class ConfluentReader(Reader):
             settings["group.instance.id"] = options.instance
         self._consumer = Consumer(settings)
         self._positions: dict[Partition, int] = {}
+        #: Every topic this reader was ever to read. Where it is but one, no message is asked for its topic.
+        self._asked: set[str] = set()
         #: How often partitions were taken away.
         self._revocations = 0
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         self._positions = dict.fromkeys(offsets, -1)
-        self._learn_leaders({topic for topic, _ in offsets})
+        topics = {topic for topic, _ in offsets}
+        self._asked |= topics
+        self._learn_leaders(topics)
         self._consumer.assign(
             [TopicPartition(topic, partition, _SPECIAL.get(at, at)) for (topic, partition), at in offsets.items()]
         )
@@ -93,6 +100,7 @@ class ConfluentReader(Reader):
                 return
 
     def subscribe(self, topics: Sequence[str]) -> None:
+        self._asked |= set(topics)
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -108,7 +116,7 @@ class ConfluentReader(Reader):
 
     def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
         # consume() waits for as many as it was asked for, so it is only asked to wait for the first one.
-        limit = limit or self.options.max_poll_records
+        limit = min(limit or self.options.max_poll_records, MOST_AT_ONCE)
         messages = self._consumer.consume(limit, 0)
         if not messages:
             messages = self._consumer.consume(1, seconds)
@@ -121,71 +129,49 @@ class ConfluentReader(Reader):
                 # that only within one call.
                 messages = messages + more if revocations == self._revocations else more
         chunk = self.log.poll(time.time_ns())
-        positions = self._positions
-        add_partition, add_offset = chunk.partitions.append, chunk.offsets.append
-        add_digest = chunk.digests.append
-        identities = chunk.identities
-        last_stamp, last_size = None, -1
-        begin = b""
-        topics = chunk.topics
-        last_topic = None
-        last_place = (None, -1)
-        offset = -1
-        count = 0
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._note(error, message.topic(), message.partition(), message.offset())
-                continue
-            topic = message.topic()
-            partition = message.partition()
-            if partition != last_place[1] or topic != last_place[0]:
-                if last_place[0] is not None:
-                    positions[last_place] = offset + 1
-                last_place = (topic, partition)
-                if topic != last_topic:
-                    topics.begin(len(chunk.offsets), topic)
-                    last_topic = topic
-            offset = message.offset()
-            key = message.key()
-            value = message.value()
-            headers = message.headers()
-            kind, timestamp = message.timestamp()
-            stamp = NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp
-            if (
-                headers is not None
-                and len(headers) == 1
-                and headers[0][0] == IDENTITY_HEADER
-                and (identity := headers[0][1]) is not None
-                and len(identity) == IDENTITY_BYTES
-                and value is not None
+        events = []
+        if any(map(Message.error, messages)):
+            events = [message for message in messages if message.error() is not None]
+            messages = [message for message in messages if message.error() is None]
+        if messages:
+            self._take_apart(messages, chunk, keep)
+        for event in events:
+            self._note(event.error(), event.topic(), event.partition(), event.offset())
+        return len(messages)
+
+    def _take_apart(self, messages: list[Message], chunk: ReadChunk, keep: list[Record] | None) -> None:
+        """Record these messages column by column: a loop would cost as much again as reading them."""
+        if len(self._asked) == 1:
+            topics = list(self._asked) * len(messages)
+            chunk.topics.begin(len(chunk.offsets), topics[0])
+        else:
+            topics = list(map(Message.topic, messages))
+            for row, topic in enumerate(topics, len(chunk.offsets)):
+                chunk.topics.begin(row, topic)
+        partitions, offsets = list(map(Message.partition, messages)), list(map(Message.offset, messages))
+        # The last offset of each partition is the one that stays.
+        for place, offset in dict(zip(zip(topics, partitions, strict=True), offsets, strict=True)).items():
+            self._positions[place] = offset + 1
+        chunk.partitions.fromlist(partitions)
+        chunk.offsets.fromlist(offsets)
+        keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
+        headers, times = list(map(Message.headers, messages)), list(map(Message.timestamp, messages))
+        identities = plain_identities(headers)
+        if identities is not None and set(map(type, values)) == {bytes}:
+            chunk.identities += b"".join(identities)
+            chunk.digests.fromlist(digests(_starts(keys, values, times), values, identities))
+        else:
+            known = [identity_of(some) for some in headers]
+            chunk.identities += b"".join(NO_IDENTITY if one is None else pack_identity(*one) for one in known)
+            columns = zip(keys, values, headers, times, strict=True)
+            chunk.digests.fromlist([digest(k, v, some or (), _stamp(time)) for k, v, some, time in columns])
+        if keep is not None:
+            for topic, partition, offset, key, value, some, (kind, timestamp) in zip(
+                topics, partitions, offsets, keys, values, headers, times, strict=True
             ):
-                # The usual case, without a call of ours per message; it must agree with messages.digest.
-                if key is not None:
-                    start = pack_start(stamp, len(key), len(value)) + key
-                elif stamp == last_stamp and len(value) == last_size:
-                    start = begin
-                else:
-                    last_stamp, last_size = stamp, len(value)
-                    start = begin = pack_start(stamp, -1, last_size)
-                identities += identity
-                add_digest(xxh3_64_intdigest(start + value + IDENTITY_PREFIX + identity))
-            else:
-                known = identity_of(headers)
-                identities += NO_IDENTITY if known is None else pack_identity(*known)
-                add_digest(digest(key, value, headers or (), stamp))
-            add_partition(partition)
-            add_offset(offset)
-            count += 1
-            if keep is not None:
-                known = identity_of(headers) or (None, None)
                 native = 1 if kind == TIMESTAMP_LOG_APPEND_TIME else 0
-                keep.append(
-                    Record(topic, partition, offset, key, value, tuple(headers or ()), timestamp, native, *known)
-                )
-        if last_place[0] is not None:
-            positions[last_place] = max(positions.get(last_place, -1), offset + 1)
-        return count
+                known = identity_of(some) or (None, None)
+                keep.append(Record(topic, partition, offset, key, value, tuple(some or ()), timestamp, native, *known))
 
     def _note(self, error: KafkaError, topic: str | None, partition: int | None, offset: int | None) -> None:
         """An event among the messages: the end of a partition moves the position; anything fatal is raised."""
@@ -236,3 +222,22 @@ class ConfluentReader(Reader):
         # An object that is dropped without close() destroys its handle without leaving the group.
         del self._consumer
         self.log.close()
+
+
+def _stamp(time: tuple[int, int]) -> int:
+    """A message's (kind, ms) as the digest takes it."""
+    kind, timestamp = time
+    return NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp
+
+
+def _starts(keys: Sequence[bytes | None], values: Sequence[bytes], times: Sequence[tuple[int, int]]) -> Iterable[bytes]:
+    """What each message's digest begins with; made once for all that have no key, the same size and the same time."""
+    sizes = set(map(len, values))
+    if len(sizes) == 1 and keys.count(None) == len(keys):
+        (size,) = sizes
+        begun = {time: pack_start(_stamp(time), -1, size) for time in set(times)}
+        return map(begun.__getitem__, times)
+    return [
+        pack_start(_stamp(time), -1 if key is None else len(key), len(value)) + (key or b"")
+        for key, value, time in zip(keys, values, times, strict=True)
+    ]
