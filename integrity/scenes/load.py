@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +20,10 @@ from integrity.clients.base import Partition
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.waiting import WaitTimeout, wait_until
 
-#: A publisher sends this many messages (of 100 bytes), waits this long (seconds), and so on.
+#: A publisher sends this many messages (of 100 bytes) at first, so that no fault meets a topic that is all but empty.
+FIRST_BURST = 200
+
+#: Then it sends this many, waits this long (seconds), and so on.
 BURST = 10
 PAUSE_SECONDS = 0.02
 
@@ -33,8 +36,10 @@ PROGRESS_SECONDS = 30.0
 #: Seconds without progress after which it is looked whether the topics are still there, and between two such looks.
 LOOK_SECONDS = 3.0
 
-#: Seconds that a publisher which has stalled is given, at the end, for the outcomes of what it has sent.
+#: Seconds that publishers which have stalled are given, at the end, for the outcomes of what they have sent; and that
+#: everybody is given to notice that it is over.
 STALLED_SECONDS = 1.0
+NOTICE_SECONDS = 3.0
 
 #: Seconds for which a reader's poll waits at most.
 POLL_SECONDS = 0.1
@@ -62,6 +67,11 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - raised by check, in the scenario's thread
             self._error = error
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its thread still runs."""
+        return self._thread.is_alive()
+
     def check(self) -> None:
         """Raise what the client has raised, if anything."""
         if self._error is not None:
@@ -70,7 +80,7 @@ class Worker:
     def stop(self) -> None:
         """Ask it to end, and wait until it has."""
         self.stopping.set()
-        wait_until(lambda: not self._thread.is_alive(), what=f"{self._thread.name} to end", seconds=2 * PUBLISH_SECONDS)
+        wait_until(lambda: not self.is_at_work, what=f"{self._thread.name} to end", seconds=2 * PUBLISH_SECONDS)
         self.check()
 
 
@@ -85,7 +95,6 @@ class Load:
         self._workers: list[Worker] = []
         self._publishers: list[Publisher] = []
         self._seen: list[int] = []
-        self._patience = PUBLISH_SECONDS
 
     # -- at work --------------------------------------------------------------------------------------
     def publish(self, publishers: int = 1, *, size: int = 100, **options: object) -> None:
@@ -121,10 +130,12 @@ class Load:
         self._workers.append(Worker(name, run))
 
     def _send(self, size: int, publisher: Publisher, worker: Worker) -> None:
+        burst = FIRST_BURST
         while not worker.stopping.wait(PAUSE_SECONDS):
             for topic in self._scene.topics:
-                publisher.publish(topic, BURST, size=size)
-        publisher.flush(self._patience)
+                publisher.publish(topic, burst, size=size)
+            burst = BURST
+        publisher.flush(PUBLISH_SECONDS)
 
     def _follow(self, reader: Reader, worker: Worker, index: int) -> None:
         while not worker.stopping.is_set():
@@ -200,12 +211,25 @@ class Load:
 
     def _known_by_now(self) -> str:
         """What the checks say of a history that will not go on, or why they can say nothing."""
-        self._patience = STALLED_SECONDS
         try:
-            self.finish()
+            self._give_up()
             return self._scene.verdict().words()
         except Exception as error:  # noqa: BLE001 - the stall is what matters; this is told with it
             return f"what was sent and read so far could not be judged: {error}"
+
+    def _give_up(self) -> None:
+        """Close the publishers under their workers' hands: what has no outcome by now is unknown for good.
+
+        A worker may be held up in a call of its client's that nothing ends but its own time-out. It is left to that.
+        """
+        workers, self._workers = self._workers, []
+        publishers, self._publishers = self._publishers, []
+        for worker in workers:
+            worker.stopping.set()
+        for publisher in publishers:
+            publisher.close(STALLED_SECONDS)
+        with suppress(WaitTimeout):
+            wait_until(lambda: not any(w.is_at_work for w in workers), what="everybody to end", seconds=NOTICE_SECONDS)
 
     def wait_until_waiting(self) -> None:
         """Wait until a publisher has sent all it may without an answer: it keeps at it, and nothing is acknowledged."""

@@ -266,7 +266,10 @@ class KafkaPythonPublisher(Publisher):
             raise KafkaTimeoutError(f"no answer to the transaction's offsets within {scaled(seconds):.0f} s")
 
     def _close(self, seconds: float) -> None:
-        left = self.flush(seconds)
-        # Aborts what is still queued, whose outcome is then reported as unknown; nothing is reported after that.
-        self._producer.close(timeout=0 if left else CLOSE_SECONDS)
+        if self.flush(seconds):
+            # Aborts what is still queued, whose outcome is then reported as unknown; nothing is reported after that.
+            # close() itself would only raise: it flushes first, and gives up when that takes too long.
+            self._producer._sender.force_close()
+            self._producer._sender.join(CLOSE_SECONDS)
+        self._producer.close(timeout=CLOSE_SECONDS)
         self._batches.look_for_splits()
