@@ -101,7 +101,7 @@ class ConfluentPublisher(Publisher):
         chunk, row = log.sent(digest(message.key, message.value, headers, stamp), message.partition, at)
         partition = ANY_PARTITION if message.partition is None else message.partition
         (report,) = self._reports.take(1)
-        report.chunk, report.row = chunk, row
+        report.columns, report.row = Reports.columns_of(chunk), row
         self._produce(message.topic, message.value, message.key, partition, report, timestamp, headers)
         if row % SERVE_EVERY == 0:
             self._producer.poll(0)
@@ -126,7 +126,7 @@ class ConfluentPublisher(Publisher):
                 self._producer.poll(FULL_SECONDS)
             except KafkaException as error:
                 refused: KafkaError = error.args[0]
-                self.log.failed(report.chunk, report.row, REJECTED, f"{refused.name()}: {refused.str()}")
+                self.log.failed(report.columns[-1], report.row, REJECTED, f"{refused.name()}: {refused.str()}")
                 self._reports.free.append(report)
                 return
 
@@ -159,7 +159,7 @@ class ConfluentPublisher(Publisher):
                 None if places is None else list(islice(places, len(rows))),
             )
             if rows.stop // SERVE_EVERY != rows.start // SERVE_EVERY:
-                self._producer.poll(0)
+                self._reports.serve(self._producer)
         return count
 
     def _publish_block(
@@ -196,9 +196,10 @@ class ConfluentPublisher(Publisher):
         # One list for all: produce() has copied it when it returns.
         headers = [None]
         pairs = zip(repeat(IDENTITY_HEADER), identities)
+        settled_in = Reports.columns_of(chunk)
         columns = zip(self._reports.take(count), rows, values, keys, places, pairs, strict=True)
         for report, row, value, key, place, headers[0] in columns:
-            report.chunk, report.row = chunk, row
+            report.columns, report.row = settled_in, row
             try:
                 produce(topic, value, key, place, report.callback, None, timestamp, headers if identify else None)
             except (BufferError, KafkaException):

@@ -67,7 +67,7 @@ class ConfluentReader(Reader):
             "fetch.error.backoff.ms": 50,
             "queued.min.messages": 200_000,
             "queued.max.messages.kbytes": 256 << 10,
-            # Once that many wait here, nothing is fetched for so long (ms), even if they are gone before; else it is 1000.
+            # With that many waiting here, nothing is fetched for so long (ms), even if they are gone before; not 1000.
             "fetch.queue.backoff.ms": 10,
             "max.partition.fetch.bytes": 4 << 20,
             "fetch.message.max.bytes": 4 << 20,
