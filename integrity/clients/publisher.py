@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import cycle, islice, repeat
+from typing import TYPE_CHECKING, NamedTuple
 
-from integrity.clients.messages import Message
+from integrity.clients.messages import (
+    IDENTITY_HEADER,
+    NO_TIMESTAMP,
+    Message,
+    digests,
+    pack_identities,
+    pack_start,
+)
 from integrity.clients.types import Connection, NotAcknowledged, Partition, PublisherOptions, Receipt
+from integrity.clients.values import Values
 from integrity.history import schema
-from integrity.history.columns import OPEN, OUTCOMES, PublisherLog, SendChunk
+from integrity.history.columns import CHUNK_ROWS, OPEN, OUTCOMES, PublisherLog, SendChunk
 from integrity.history.recorder import Recorder
 from integrity.waiting import scaled
 
 if TYPE_CHECKING:
     from integrity.clients.reader import Reader
+
+
+#: Bytes of values that are prepared together at most.
+BLOCK_BYTES = 1 << 20
+
+
+class Block(NamedTuple):
+    """Generated messages that are recorded and about to be sent: all with one timestamp (ms), one element for each in
+    all of ``rows`` (of the chunk), ``values``, ``keys``, ``places`` (partitions, None leaves the choice to the client)
+    and ``headers`` (the identity's)."""
+
+    chunk: SendChunk
+    rows: range
+    timestamp: int
+    values: list[bytes]
+    keys: Iterable[bytes | None]
+    places: Iterable[int | None]
+    headers: Iterable[tuple[str, bytes]]
 
 
 class Publisher(ABC):
@@ -25,6 +53,10 @@ class Publisher(ABC):
     way or the topic's metadata is not known yet. Nothing is raised for a message that fails later: its outcome is
     recorded, and ``counts`` and ``errors`` tell.
     """
+
+    #: Messages of publish() that are recorded together, since one by one that would cost more than sending them. They
+    #: share one time, taken before the first of them is sent: none is said to be sent later than it was.
+    block = 1
 
     def __init__(self, connection: Connection, recorder: Recorder | None, options: PublisherOptions) -> None:
         if recorder is not None and not options.identify:
@@ -80,6 +112,51 @@ class Publisher(ABC):
 
         partitions: taken in turn; None leaves the choice to the client. keys: taken in turn.
         """
+
+    def _blocks(
+        self,
+        topic: str,
+        count: int,
+        size: int,
+        partitions: Sequence[int] | None,
+        keys: Sequence[bytes | None] | None,
+    ) -> Iterator[Block]:
+        """What publish() is to send, block by block, each recorded as sent when it is yielded.
+
+        A block that is not handed over to its end (Ctrl-C) keeps open sends, which end as unknown.
+        """
+        log = self.log
+        log.topic(topic)
+        values = Values(size)
+        most = max(1, min(self.block, BLOCK_BYTES // max(size, 1)))
+        all_keys = None if keys is None else cycle(keys)
+        all_places = None if partitions is None else cycle(partitions)
+        left = count
+        while left > 0:
+            chunk = log.chunk if len(log.chunk.sent) < CHUNK_ROWS else log.next_chunk()
+            row = len(chunk.sent)
+            number = min(most, left, CHUNK_ROWS - row)
+            left -= number
+            at = time.time_ns()
+            timestamp = at // 1_000_000
+            stamp = NO_TIMESTAMP if self.options.log_append_time else timestamp
+            if all_keys is None:
+                block_keys = repeat(None, number)
+                starts = repeat(pack_start(stamp, -1, size), number)
+            else:
+                block_keys = list(islice(all_keys, number))
+                starts = [pack_start(stamp, -1 if key is None else len(key), size) + (key or b"") for key in block_keys]
+            places = repeat(None, number)
+            if all_places is not None:
+                places = list(islice(all_places, number))
+                chunk.partitions[row : row + number] = array("i", places)
+            block_values = values.stretch(chunk.first + row, number)
+            identities = pack_identities(log.publisher, chunk.first + row, number)
+            # Without identities nothing is recorded, and no digest asked for.
+            chunk.digests.fromlist(digests(starts, block_values, identities) if self.options.identify else [0] * number)
+            chunk.sent.extend(array("q", [at]) * number)
+            pairs = zip(repeat(IDENTITY_HEADER), identities)
+            yield Block(chunk, range(row, row + number), timestamp, block_values, block_keys, places, pairs)
 
     def send_and_wait(self, message: Message, seconds: float = 30.0) -> Receipt:
         """Send and wait for the acknowledgement. Raises NotAcknowledged when it does not come or is an error."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Mapping, Sequence
-from itertools import cycle, islice, repeat
+from itertools import repeat
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -17,24 +16,15 @@ from integrity.clients.messages import (
     NO_TIMESTAMP,
     Message,
     digest,
-    digests,
-    pack_identities,
     pack_identity,
-    pack_start,
 )
-from integrity.clients.values import Values
 from integrity.history import schema
-from integrity.history.columns import CHUNK_ROWS, OPEN, REJECTED, SendChunk
+from integrity.history.columns import OPEN, REJECTED, SendChunk
 from integrity.history.recorder import Recorder
 from integrity.waiting import scaled
 
 #: Messages handed over between two looks for delivery reports.
 SERVE_EVERY = 512
-
-#: Messages of ``publish`` that are prepared together and share one time: that of the first, so that no send is said to
-#: be later than it was. What they would have cost one by one is most of what recording costs at all.
-BLOCK = 64
-BLOCK_BYTES = 1 << 20
 
 #: Seconds that a full queue waits for delivery reports at a time.
 FULL_SECONDS = 0.1
@@ -51,6 +41,8 @@ ANY_PARTITION = -1
 
 class ConfluentPublisher(Publisher):
     """See integrity.clients.base.Publisher. Delivery reports are served by the sending thread."""
+
+    block = 64
 
     def __init__(self, connection: Connection, recorder: Recorder | None, options: PublisherOptions) -> None:
         super().__init__(connection, recorder, options)
@@ -139,71 +131,25 @@ class ConfluentPublisher(Publisher):
         partitions: Sequence[int] | None = None,
         keys: Sequence[bytes | None] | None = None,
     ) -> int:
-        log = self.log
-        log.topic(topic)
-        values = Values(size)
-        first = log.next_sequence
-        block = max(1, min(BLOCK, BLOCK_BYTES // max(size, 1)))
-        places = cycle(partitions) if partitions is not None else None
-        in_turn = cycle(keys) if keys is not None else None
-        while (done := log.next_sequence - first) < count:
-            chunk = log.chunk if len(log.chunk.sent) < CHUNK_ROWS else log.next_chunk()
-            row = len(chunk.sent)
-            rows = range(row, min(row + block, row + count - done, CHUNK_ROWS))
-            self._publish_block(
-                topic,
-                chunk,
-                rows,
-                values.stretch(chunk.first + row, len(rows)),
-                None if in_turn is None else list(islice(in_turn, len(rows))),
-                None if places is None else list(islice(places, len(rows))),
-            )
+        identify, produce, serve = self.options.identify, self._producer.produce, self._reports.serve
+        # One list for all messages: produce() has copied it when it returns.
+        headers: list[tuple[str, bytes] | None] = [None]
+        for chunk, rows, timestamp, values, block_keys, places, pairs in self._blocks(
+            topic, count, size, partitions, keys
+        ):
+            reports, columns = self._reports.take(len(rows)), Reports.columns_of(chunk)
+            if partitions is None:
+                places = repeat(ANY_PARTITION, len(rows))
+            messages = zip(reports, rows, values, block_keys, places, pairs, strict=True)
+            for report, row, value, key, place, headers[0] in messages:
+                report.columns, report.row = columns, row
+                try:
+                    produce(topic, value, key, place, report.callback, None, timestamp, headers if identify else None)
+                except (BufferError, KafkaException):
+                    self._produce(topic, value, key, place, report, timestamp, headers if identify else [])
             if rows.stop // SERVE_EVERY != rows.start // SERVE_EVERY:
-                self._reports.serve(self._producer)
+                serve(self._producer)
         return count
-
-    def _publish_block(
-        self,
-        topic: str,
-        chunk: SendChunk,
-        rows: range,
-        values: list[bytes],
-        keys: list[bytes | None] | None,
-        places: list[int] | None,
-    ) -> None:
-        """Record the sends of these rows, then hand them over. What is cut short by an error of another kind (Ctrl-C)
-        is recorded all the same and stays open, so it ends as unknown."""
-        count = len(rows)
-        identify = self.options.identify
-        identities = pack_identities(self.log.publisher, chunk.first + rows.start, count)
-        at = time.time_ns()
-        timestamp = at // 1_000_000
-        stamp = NO_TIMESTAMP if self.options.log_append_time else timestamp
-        size = len(values[0])
-        if keys is None:
-            keys = repeat(None, count)
-            starts = repeat(pack_start(stamp, -1, size), count)
-        else:
-            starts = [pack_start(stamp, -1 if key is None else len(key), size) + (key or b"") for key in keys]
-        if places is None:
-            places = repeat(ANY_PARTITION, count)
-        else:
-            chunk.partitions[rows.start : rows.stop] = array("i", places)
-        # Without identities nothing is recorded, so a digest is not asked for.
-        chunk.digests.fromlist(digests(starts, values, identities) if identify else [0] * count)
-        chunk.sent.extend(array("q", [at]) * count)
-        produce = self._producer.produce
-        # One list for all: produce() has copied it when it returns.
-        headers = [None]
-        pairs = zip(repeat(IDENTITY_HEADER), identities)
-        settled_in = Reports.columns_of(chunk)
-        columns = zip(self._reports.take(count), rows, values, keys, places, pairs, strict=True)
-        for report, row, value, key, place, headers[0] in columns:
-            report.columns, report.row = settled_in, row
-            try:
-                produce(topic, value, key, place, report.callback, None, timestamp, headers if identify else None)
-            except (BufferError, KafkaException):
-                self._produce(topic, value, key, place, report, timestamp, headers if identify else [])
 
     def _settle(self, seconds: float, chunk: SendChunk, row: int) -> None:
         # Flushing, and not only polling: a flush does not wait for the linger time.
