@@ -24,6 +24,8 @@ from itertools import repeat
 
 from xxhash import xxh3_64_intdigest
 
+from integrity.history.columns import NO_IDENTITY
+
 #: The name of the header that carries (publisher, sequence).
 IDENTITY_HEADER = "kafka-integrity-id"
 
@@ -129,6 +131,38 @@ def plain_identities(headers: Sequence[Sequence[Header] | None]) -> list[bytes] 
         # No headers, several of them, or a null value.
         return None
     return identities if plain else None
+
+
+def fingerprints(
+    keys: Sequence[bytes | None],
+    values: Sequence[bytes | None],
+    headers: Sequence[Sequence[Header] | None],
+    timestamps: Sequence[int],
+) -> tuple[bytes, list[int]]:
+    """What a reader records of messages, given column by column: their identities, joined, and their digests.
+
+    A message without identity has NO_IDENTITY; timestamps as :func:`digest` takes them.
+    """
+    identities = plain_identities(headers)
+    if identities is not None and set(map(type, values)) == {bytes}:
+        return b"".join(identities), digests(_starts(keys, values, timestamps), values, identities)
+    known = [identity_of(some) for some in headers]
+    packed = b"".join(NO_IDENTITY if one is None else pack_identity(*one) for one in known)
+    columns = zip(keys, values, headers, timestamps, strict=True)
+    return packed, [digest(key, value, some or (), timestamp) for key, value, some, timestamp in columns]
+
+
+def _starts(keys: Sequence[bytes | None], values: Sequence[bytes], timestamps: Sequence[int]) -> Iterable[bytes]:
+    """What each digest begins with; made once for all that have no key, the same size and the same timestamp."""
+    sizes = set(map(len, values))
+    if len(sizes) == 1 and keys.count(None) == len(keys):
+        (size,) = sizes
+        begun = {timestamp: pack_start(timestamp, -1, size) for timestamp in set(timestamps)}
+        return map(begun.__getitem__, timestamps)
+    return [
+        pack_start(timestamp, -1 if key is None else len(key), len(value)) + (key or b"")
+        for key, value, timestamp in zip(keys, values, timestamps, strict=True)
+    ]
 
 
 def identity_of(headers: Sequence[Header] | None) -> tuple[int, int] | None:

@@ -289,6 +289,13 @@ class ReadChunk:
         self.polls = Runs()
         self.times = Runs()
 
+    def add(self, partitions: list[int], offsets: list[int], identities: bytes, digests: list[int]) -> None:
+        """Records of one poll, in the order seen."""
+        self.partitions.fromlist(partitions)
+        self.offsets.fromlist(offsets)
+        self.identities += identities
+        self.digests.fromlist(digests)
+
     def table(self, reader: int, committed_only: bool) -> pa.Table:
         """The chunk as rows of ``reads``."""
         rows = len(self.offsets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -19,17 +19,9 @@ from confluent_kafka import (
 from integrity.clients.base import BEGINNING, END, Connection, Partition, Reader, ReaderOptions, Record
 from integrity.clients.confluent.admin import ConfluentAdmin
 from integrity.clients.confluent.settings import connection_settings
-from integrity.clients.messages import (
-    NO_TIMESTAMP,
-    digest,
-    digests,
-    identity_of,
-    pack_identity,
-    pack_start,
-    plain_identities,
-)
+from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
 from integrity.history import schema
-from integrity.history.columns import NO_IDENTITY, ReadChunk
+from integrity.history.columns import ReadChunk
 from integrity.history.recorder import Recorder
 
 _SPECIAL = {BEGINNING: OFFSET_BEGINNING, END: OFFSET_END}
@@ -154,19 +146,10 @@ class ConfluentReader(Reader):
         # The last offset of each partition is the one that stays.
         for place, offset in dict(zip(zip(topics, partitions, strict=True), offsets, strict=True)).items():
             self._positions[place] = offset + 1
-        chunk.partitions.fromlist(partitions)
-        chunk.offsets.fromlist(offsets)
         keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
         headers, times = list(map(Message.headers, messages)), list(map(Message.timestamp, messages))
-        identities = plain_identities(headers)
-        if identities is not None and set(map(type, values)) == {bytes}:
-            chunk.identities += b"".join(identities)
-            chunk.digests.fromlist(digests(_starts(keys, values, times), values, identities))
-        else:
-            known = [identity_of(some) for some in headers]
-            chunk.identities += b"".join(NO_IDENTITY if one is None else pack_identity(*one) for one in known)
-            columns = zip(keys, values, headers, times, strict=True)
-            chunk.digests.fromlist([digest(k, v, some or (), _stamp(time)) for k, v, some, time in columns])
+        stamps = [NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp for kind, timestamp in times]
+        chunk.add(partitions, offsets, *fingerprints(keys, values, headers, stamps))
         if keep is not None:
             for topic, partition, offset, key, value, some, (kind, timestamp) in zip(
                 topics, partitions, offsets, keys, values, headers, times, strict=True
@@ -224,22 +207,3 @@ class ConfluentReader(Reader):
         # An object that is dropped without close() destroys its handle without leaving the group.
         del self._consumer
         self.log.close()
-
-
-def _stamp(time: tuple[int, int]) -> int:
-    """A message's (kind, ms) as the digest takes it."""
-    kind, timestamp = time
-    return NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp
-
-
-def _starts(keys: Sequence[bytes | None], values: Sequence[bytes], times: Sequence[tuple[int, int]]) -> Iterable[bytes]:
-    """What each message's digest begins with; made once for all that have no key, the same size and the same time."""
-    sizes = set(map(len, values))
-    if len(sizes) == 1 and keys.count(None) == len(keys):
-        (size,) = sizes
-        begun = {time: pack_start(_stamp(time), -1, size) for time in set(times)}
-        return map(begun.__getitem__, times)
-    return [
-        pack_start(_stamp(time), -1 if key is None else len(key), len(value)) + (key or b"")
-        for key, value, time in zip(keys, values, times, strict=True)
-    ]

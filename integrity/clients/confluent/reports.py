@@ -51,7 +51,7 @@ class Report:
 
 
 class Reports:
-    """One publisher's reports; one thread takes them and serves the callbacks."""
+    """One publisher's reports; one thread takes them."""
 
     def __init__(self, log: PublisherLog, *, single_attempt: bool, same_batch: bool) -> None:
         self.free: list[Report] = []
@@ -64,8 +64,10 @@ class Reports:
     def take(self, count: int) -> list[Report]:
         """So many reports; what is not handed over to librdkafka in the end goes back to ``free``."""
         free = self.free
-        taken = free[-count:]
-        del free[-count:]
+        taken: list[Report] = []
+        # One by one: whoever closes a publisher that is held up serves its reports in a thread of his own.
+        while free and len(taken) < count:
+            taken.append(free.pop())
         return taken + [Report(self) for _ in range(count - len(taken))]
 
     @staticmethod

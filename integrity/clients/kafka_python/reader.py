@@ -8,23 +8,13 @@ from collections.abc import Mapping, Sequence
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError
 from kafka.structs import OffsetAndMetadata
-from xxhash import xxh3_64_intdigest
 
 from integrity.clients.base import BEGINNING, Connection, Partition, Reader, ReaderOptions, Record
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
 from integrity.clients.kafka_python.settings import connection_arguments
-from integrity.clients.messages import (
-    IDENTITY_BYTES,
-    IDENTITY_HEADER,
-    IDENTITY_PREFIX,
-    NO_TIMESTAMP,
-    digest,
-    identity_of,
-    pack_identity,
-    pack_start,
-)
+from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
 from integrity.history import schema
-from integrity.history.columns import NO_IDENTITY, ReaderLog
+from integrity.history.columns import ReaderLog
 from integrity.history.recorder import Recorder
 from integrity.waiting import scaled
 
@@ -97,44 +87,20 @@ class KafkaPythonReader(Reader):
             self._rejoin_if_stranded()
             return 0
         chunk = self.log.poll(time.time_ns())
-        add_partition, add_offset = chunk.partitions.append, chunk.offsets.append
-        add_digest = chunk.digests.append
-        identities = chunk.identities
-        last_stamp, last_size = None, -1
-        begin = b""
         count = 0
         for (topic, partition), records in batches.items():
             chunk.topics.begin(len(chunk.offsets), topic)
-            for record in records:
-                _, _, _, offset, timestamp, kind, key, value, headers, _, _, _, _ = record
-                stamp = NO_TIMESTAMP if kind == 1 else timestamp
-                if (
-                    len(headers) == 1
-                    and headers[0][0] == IDENTITY_HEADER
-                    and (identity := headers[0][1]) is not None
-                    and len(identity) == IDENTITY_BYTES
-                    and value is not None
-                ):
-                    # The usual case, without a call of ours per message; it must agree with messages.digest.
-                    if key is not None:
-                        start = pack_start(stamp, len(key), len(value)) + key
-                    elif stamp == last_stamp and len(value) == last_size:
-                        start = begin
-                    else:
-                        last_stamp, last_size = stamp, len(value)
-                        start = begin = pack_start(stamp, -1, last_size)
-                    identities += identity
-                    add_digest(xxh3_64_intdigest(start + value + IDENTITY_PREFIX + identity))
-                else:
-                    known = identity_of(headers)
-                    identities += NO_IDENTITY if known is None else pack_identity(*known)
-                    add_digest(digest(key, value, headers, stamp))
-                add_partition(partition)
-                add_offset(offset)
-                if keep is not None:
-                    known = identity_of(headers) or (None, None)
-                    keep.append(Record(topic, partition, offset, key, value, tuple(headers), timestamp, kind, *known))
+            _, _, _, offsets, times, kinds, keys, values, headers, *_ = zip(*records, strict=True)
+            stamps = [NO_TIMESTAMP if kind == 1 else at for kind, at in zip(kinds, times, strict=True)]
+            found = fingerprints(keys, values, headers, stamps)
+            chunk.add([partition] * len(records), list(offsets), *found)
             count += len(records)
+            if keep is not None:
+                for offset, at, kind, key, value, some in zip(
+                    offsets, times, kinds, keys, values, headers, strict=True
+                ):
+                    known = identity_of(some) or (None, None)
+                    keep.append(Record(topic, partition, offset, key, value, tuple(some), at, kind, *known))
         return count
 
     def _rejoin_if_stranded(self) -> None:
