@@ -19,6 +19,9 @@ register_type(Count=count, Role=one_of(*ROLES), Down=one_of(*WAYS_DOWN))
 #: Seconds after which an impatient client asks somebody else.
 IMPATIENT = 0.5
 
+#: Seconds within which what is under way when too few become in sync is refused; its leader lets it wait so long.
+LET_WAIT = 2.0
+
 
 @given("three running brokers")
 @skippable
@@ -48,7 +51,7 @@ def a_topic_that_any_replica_may_lead(context):
 
 @given("a publisher is at work that gives up at once what is refused")
 def a_publisher_that_gives_up(context):
-    context.scene.part(Load).publish(idempotent=False, retries=0)
+    context.scene.part(Load).publish(idempotent=False, retries=0, request_timeout=LET_WAIT)
 
 
 @given("an impatient reader follows them")

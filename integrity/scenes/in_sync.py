@@ -10,7 +10,7 @@ from integrity.scenes.replication import Replication
 from integrity.waiting import wait_until
 
 #: So many refusals are seen, and then so many again in which nothing may be acknowledged.
-ENOUGH_REFUSALS = 200
+ENOUGH_REFUSALS = 50
 
 
 def refuse_for_a_while(scene: Scene) -> None:

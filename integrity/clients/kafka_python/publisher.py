@@ -27,6 +27,9 @@ from integrity.history.columns import REJECTED, SendChunk
 from integrity.history.recorder import Recorder
 from integrity.waiting import scaled
 
+#: Milliseconds that the sender thread waits for a broker that can take nothing at the moment.
+SENDER_WAIT_MS = 20.0
+
 #: Seconds between two looks at how many messages are under way, and of one flush.
 PROGRESS_SECONDS = 0.02
 FLUSH_SECONDS = 0.5
@@ -42,6 +45,18 @@ class _NullSerializer(Serializer):
 
     def serialize(self, topic: str, headers: object, data: object) -> object:
         return None if data is _NULL else data
+
+
+def _let_sender_wait(producer: KafkaProducer) -> None:
+    """Keep kafka-python's sender thread from spinning while a broker is away or has all requests it may have at a time.
+
+    It asks how long such a broker is to be left alone, is told seconds, 0 for one that is connected, and takes them for
+    the milliseconds of its next wait: so it takes a whole processor for as long as that lasts (kafka-python 3.0.12,
+    kafka/producer/sender.py, ``_send_producer_data``). An answer, a connection or a new message ends the wait at once.
+    """
+    client = producer._sender._client
+    seconds = client.connection_delay
+    client.connection_delay = lambda node: max(seconds(node) * 1000, SENDER_WAIT_MS)
 
 
 class KafkaPythonPublisher(Publisher):
@@ -75,6 +90,7 @@ class KafkaPythonPublisher(Publisher):
             arguments["transactional_id"] = connection.own(options.transactional_id)
             arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
         self._producer = KafkaProducer(**arguments)
+        _let_sender_wait(self._producer)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)
         #: Sends that the client took, so that they are under way until they are settled.
         self._taken = 0
