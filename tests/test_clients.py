@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Connection, Driver, Message, NotAcknowledged, driver
 from integrity.clients.base import END, Admin
@@ -56,6 +58,30 @@ def test_what_is_published_with_a_codec_is_stored_with_it(
     batch = (broker.data_directory / f"{topic}-0" / "00000000000000000000.log").read_bytes()
     # The batch's attributes follow its base offset, length, leader epoch, magic and CRC; the codec is in bits 0-2.
     assert int.from_bytes(batch[21:23]) & 7 == number
+
+
+def test_a_publisher_of_a_silent_broker_waits_without_spinning_and_closes(run, kafka) -> None:
+    """Protects from two of kafka-python's: a sender that takes a whole processor, and a close() that closes nothing."""
+    silent = EmbeddedBroker(BrokerConfig(), distribution=kafka, run=run)
+    try:
+        silent.start()
+        client = driver("kafka-python")
+        with client.admin(silent.connection) as admin:
+            admin.create_topic("silent", partitions=1)
+        publisher = client.publisher(silent.connection, batch_bytes=500, idempotent=False)
+        publisher.publish("silent", 1)
+        assert publisher.flush(10) == 0
+        silent.freeze()
+        publisher.publish("silent", 200)  # far more batches than may be under way at a time
+        used = time.process_time()
+        assert publisher.flush(2) > 0
+        used = time.process_time() - used
+        publisher.close(0.1)
+        assert publisher.counts == {"open": 0, "acknowledged": 1, "rejected": 0, "unknown": 200}
+        assert not publisher._producer._sender.is_alive()
+        assert used < 1.0, f"{used:.1f} s of processor time in 2 s of waiting"
+    finally:
+        silent.discard()
 
 
 def rows_of(directory: Path, table: str) -> list[dict]:
