@@ -24,9 +24,21 @@ def terminal() -> TextIO:
     return sys.__stdout__ if sys.__stdout__ is not None else sys.stdout
 
 
+#: Whether people watch this process's output through another one, on a terminal; None: they watch it directly.
+_watched: bool | None = None
+
+
 def is_interactive() -> bool:
     """True on a terminal that is not CI's: only there are lines rewritten in place."""
+    if _watched is not None:
+        return _watched
     return terminal().isatty() and not os.environ.get("CI")
+
+
+def watched_through_another(interactive: bool) -> None:
+    """From now on another process passes on what this one prints; interactive: to a terminal that is not CI's."""
+    global _watched
+    _watched = interactive
 
 
 def printable(text: str, encoding: str | None) -> str:
@@ -49,6 +61,15 @@ def say(text: str) -> None:
     with _lock:
         out.write(printable(text, out.encoding) + "\n")
         out.flush()
+
+
+def pass_on(text: bytes) -> None:
+    """Print what another process of this run has printed, for the same terminal, as it is."""
+    out = terminal()
+    with _lock:
+        out.flush()
+        out.buffer.write(text)
+        out.buffer.flush()
 
 
 def replace_line(text: str) -> None:

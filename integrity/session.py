@@ -24,6 +24,10 @@ from integrity.errors import NotPossible, SuiteError
 from integrity.reports.model import RunFacts
 from integrity.runs import Run
 from integrity.scene import Scene
+from integrity.side_by_side import features
+from integrity.side_by_side.crew import Crew
+from integrity.side_by_side.line import Terms
+from integrity.side_by_side.member import Member
 
 #: What a feature needs, by its tag: brokers that replicate to each other, the same over a network that can be cut, or,
 #: without a tag, one broker.
@@ -72,6 +76,9 @@ class Session:
         self._ahead: list[str] = []
         self._needed = ONE_BROKER
         self._scenes = 0
+        #: The processes that work on the features, where there are several; and why the feature in hand has no result.
+        self._crew: Crew | None = None
+        self._lost: SuiteError | None = None
 
     @classmethod
     def begin(cls, context) -> Session:
@@ -79,8 +86,12 @@ class Session:
         # behave knows Ctrl-C only; SIGTERM would skip every clean-up and report.
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGINT, _interrupt)
-        run = None
+        runner, run = context._runner, None
+        member = Member.of_this_process()
         try:
+            if member is not None:
+                context.config.userdata |= {"broker": member.terms.broker, "seed": str(member.terms.seed)}
+                progress.watched_through_another(member.terms.interactive)
             settings = options.from_userdata(context.config.userdata)
             waiting.set_timeout_factor(settings.timeout_factor)
             facts = RunFacts(
@@ -88,7 +99,8 @@ class Session:
                 client=settings.client,
                 settings={name: options.shown(settings, name) for name in options.OPTIONS},
             )
-            reports = reporting.install(context, facts)
+            handed = features.Handed(runner, member) if member is not None else None
+            reports = reporting.install(context, facts, tell=handed.over if handed is not None else None)
             run = Run.begin()
             for words in run.swept:
                 progress.say(words)
@@ -102,12 +114,32 @@ class Session:
         facts.broker, facts.broker_why = choice.kind, choice.reason
         facts.kafka = brokers.version
         random.seed(facts.seed)
-        vocabulary.make_skippable(context._runner.step_registry)
+        vocabulary.make_skippable(runner.step_registry)
         session = cls(settings, run, brokers, reports)
         atexit.register(session.end)
-        session._ahead = [_need(feature) for feature in context._runner.features if feature.should_run(context.config)]
-        session._launch_spare()
+        if handed is not None:
+            handed.begin()
+            return session
+        workers = features.how_many(settings.jobs, runner, boots=brokers.boot)
+        if workers > 1:
+            session._hand_out(runner, workers)
+        else:
+            session._ahead = [_need(runner.features[index]) for index in features.selected(runner)]
+            session._launch_spare()
         return session
+
+    def _hand_out(self, runner, workers: int) -> None:
+        """Have that many processes work on the features side by side; this one has the reports and the last word."""
+        facts = self.reports.run
+        progress.say(f"Features side by side: {workers} at a time (-D jobs=1 for one after the other)")
+        terms = Terms(facts.broker, facts.seed, progress.is_interactive())
+        lengths = features.lengths(runner, lambda feature: _need(feature) != ONE_BROKER)
+        self._crew = Crew(workers, lengths, terms, self.run.directory)
+        features.hand_out(runner, self._crew, self.reports.receive, self._lose)
+
+    def _lose(self, error: SuiteError) -> None:
+        """The next feature's scenarios are errors with these words: it was lost with the process that ran it."""
+        self._lost = error
 
     # -- features -----------------------------------------------------------------------------------
     def open_feature(self, feature) -> None:
@@ -121,7 +153,9 @@ class Session:
         self._fresh_broker()
 
     def _fresh_broker(self) -> None:
-        self._broker_error = None
+        self._broker_error = self._lost
+        if self._lost is not None:
+            return
         spare = self._take_spare()
         try:
             self.broker = spare or self._create(self._needed)
@@ -159,6 +193,7 @@ class Session:
                 self.brokers.discard(spare)
 
     def close_feature(self) -> None:
+        self._lost = None
         if self.broker is not None:
             self.brokers.discard(self.broker)
             self.broker = None
@@ -205,6 +240,10 @@ class Session:
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
         atexit.unregister(self.end)
         try:
-            self.brokers.discard_all()
+            if self._crew is not None:
+                self._crew.end()
         finally:
-            self.run.end()
+            try:
+                self.brokers.discard_all()
+            finally:
+                self.run.end()

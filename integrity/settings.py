@@ -54,7 +54,8 @@ class Settings:
 
     messages: scale of the volume scenarios, None for the client's default. seed: for every random choice
     of a run, None for a fresh one. timeout_factor: multiplies every bound (1.0: a laptop of two cores).
-    shard: which part of a run on several machines this is, None for a run on one.
+    shard: which part of a run on several machines this is, None for a run on one. jobs: how many features are worked on
+    side by side, None for what the machine takes.
     """
 
     broker: str = "auto"
@@ -71,6 +72,7 @@ class Settings:
     keep: str = "failed"
     timeout_factor: float = 1.0
     shard: Shard | None = None
+    jobs: int | None = None
 
 
 OPTIONS = tuple(field.name for field in fields(Settings))
@@ -172,6 +174,15 @@ def _shard(name: str, text: str) -> Shard:
     return Shard(int(match[1]), int(match[2]))
 
 
+def _jobs(name: str, text: str) -> int | None:
+    if text == "auto":
+        return None
+    try:
+        return _whole(1, 64)(name, text)
+    except BadOption:
+        raise BadOption(f"-D {name}={text}: auto or a whole number from 1 to 64 is needed") from None
+
+
 def _file(name: str, text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_file():
@@ -201,4 +212,5 @@ _PARSERS = {
     "keep": _choice(KEEP),
     "timeout_factor": _factor,
     "shard": _shard,
+    "jobs": _jobs,
 }

@@ -15,12 +15,13 @@ from integrity import runs
 from integrity.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
+RESTART = "features/persistence/restart.feature"
 
 
 class LiveRun:
     """A behave run of our own, with a temporary folder of its own, in which its broker is up."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         # A link to the project, so that the reports of this run do not replace real ones.
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
@@ -28,7 +29,7 @@ class LiveRun:
             (folder / name).symlink_to(ROOT / name)
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "behave", "-D", "broker=embedded", "features/persistence/restart.feature"],
+            [sys.executable, "-m", "behave", "-D", "broker=embedded", *(words or [RESTART])],
             cwd=folder,
             env=os.environ | {"TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import wait_until
@@ -57,6 +57,26 @@ class Admin(ABC):
             what=f"every partition of topic {topic} to have a leader",
             seconds=seconds,
         )
+
+    def _offsets_once_led(
+        self, topics: Sequence[str], ask: Callable[[list[Partition]], dict[Partition, int] | None], seconds: float
+    ) -> dict[Partition, int]:
+        """What ``ask`` answers for all partitions of ``topics``, once each has a leader that knows that it leads.
+
+        ask: returns None where a leader was elected, or went, just now: client libraries leave asking again to us.
+        """
+        found: dict[Partition, int] = {}
+
+        def answered() -> bool:
+            leaders = {(topic, number): leader for topic in topics for number, leader in self.leaders(topic).items()}
+            if any(leader < 0 for leader in leaders.values()):
+                return False
+            answer = ask(list(leaders)) if leaders else {}
+            found.update(answer or {})
+            return answer is not None
+
+        wait_until(answered, what=f"the offsets of {', '.join(topics)}", seconds=seconds)
+        return found
 
     @abstractmethod
     def topics(self) -> list[str]:

@@ -17,6 +17,9 @@ END = -1
 #: How long a poll may block (seconds): short enough to notice a stop, long enough not to spin.
 POLL_SECONDS = 0.2
 
+#: Seconds, before timeout_factor, for a connection to be set up, the first question about versions included.
+SETUP_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Connection:

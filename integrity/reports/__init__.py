@@ -22,7 +22,7 @@ import atexit
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from behave.configuration import Configuration
@@ -48,6 +48,8 @@ class Reports:
         self._features: dict[int, Feature] = {}
         self._facts: dict[int, tuple[Scenario, ScenarioFacts]] = {}
         self._first_views: dict[int, FeatureView] = {}
+        #: Features that another process ran, as it saw them.
+        self._received: dict[int, FeatureView] = {}
         self._finished = False
         self._junit: junit.HygienicJUnit | None = None
 
@@ -61,6 +63,15 @@ class Reports:
         self._junit = junit.install(config, self.run, self.view)
         config.reporters.append(_AtTheEnd(config, self))
         atexit.register(self._at_exit)
+
+    def send_from(self, config: Configuration, tell: Callable[[Feature, FeatureView], None]) -> None:
+        """In a process that runs features for another: instead of writing reports, ``tell`` how each feature went."""
+        config.reporters[:] = [_ToTheRun(config, self, tell)]
+
+    def receive(self, feature: Feature, view: FeatureView) -> None:
+        """``view`` is how ``feature`` went in another process."""
+        self.seen(feature)
+        self._received[id(feature)] = view
 
     def scenario(self, scenario: Scenario) -> ScenarioFacts:
         """The facts of ``scenario``: made at the first call (in before_scenario), the same ones ever after."""
@@ -114,6 +125,8 @@ class Reports:
     def view(self, feature: Feature) -> FeatureView:
         """``feature`` as the reports show it now."""
         self.seen(feature)
+        if id(feature) in self._received:
+            return self._received[id(feature)]
         self.run.interrupted = self.run.interrupted or (bool(self._context.aborted) and not self.run.stopped)
         return feature_view(feature, self._noted, self.run)
 
@@ -138,7 +151,7 @@ class Reports:
         # Only now: a Ctrl-C before this point leaves the rest to the process's exit.
         self._finished = True
         atexit.unregister(self._at_exit)
-        kept = any(facts.evidence for _, facts in self._facts.values())
+        kept = any(scenario.facts.evidence for feature in features for scenario in feature.scenarios)
         console.show(self.run, features, self.page, self.folder / "evidence" if kept else None)
 
 
@@ -163,11 +176,29 @@ class _AtTheEnd(Reporter):
         self._reports.finish()
 
 
-def install(context: Context, run: RunFacts, folder: Path | None = None) -> Reports:
+class _ToTheRun(Reporter):
+    """Tells of each feature as soon as behave has reported it."""
+
+    def __init__(self, config: Configuration, reports: Reports, tell: Callable[[Feature, FeatureView], None]) -> None:
+        super().__init__(config)
+        self._reports = reports
+        self._tell = tell
+
+    def feature(self, feature: Feature) -> None:
+        self._tell(feature, self._reports.view(feature))
+
+
+def install(
+    context: Context,
+    run: RunFacts,
+    folder: Path | None = None,
+    tell: Callable[[Feature, FeatureView], None] | None = None,
+) -> Reports:
     """Take over JUnit and add the page and the console's last lines; call it once, in before_all.
 
-    folder: for report.html and evidence, by default ``reports`` beside environment.py; JUnit goes where behave's own
-    options say. Raises Unavailable with one line when a folder cannot be written to.
+    tell: see Reports.send_from; given in a process that runs features for another. folder: for report.html and
+    evidence, by default ``reports`` beside environment.py; JUnit goes where behave's own options say. Raises
+    Unavailable with one line when a folder cannot be written to.
     """
     config = context.config
     folder = folder or Path(config.base_dir or ".") / "reports"
@@ -179,7 +210,10 @@ def install(context: Context, run: RunFacts, folder: Path | None = None) -> Repo
     run.settings = run.settings or dict(config.userdata)
     reports = Reports(context, run, folder)
     streams.forgive(config)
-    reports.install_into(config)
+    if tell is None:
+        reports.install_into(config)
+    else:
+        reports.send_from(config, tell)
     return reports
 
 

@@ -66,12 +66,12 @@ class StepView:
 
 @dataclass
 class ScenarioView:
-    """One scenario, or one row of an outline, with everything the reports say about it."""
+    """One scenario, or one row of an outline, with everything the reports say about it. outline: where that one is."""
 
     name: str
     title: str
     row: dict[str, str]
-    outline: ScenarioOutline | None
+    outline: str
     description: list[str]
     tags: list[str]
     status: str
@@ -145,13 +145,12 @@ class GuaranteeView:
     def groups(self) -> list[GroupView]:
         """The scenarios that were selected, an outline's rows together."""
         groups: list[GroupView] = []
-        outline: object = None
+        outline = ""
         for scenario in self.scenarios:
             if scenario.status == NOT_SELECTED:
                 continue
-            if scenario.outline is None or scenario.outline is not outline:
-                is_outline = scenario.outline is not None
-                groups.append(GroupView(scenario.title, scenario.description, is_outline, []))
+            if not scenario.outline or scenario.outline != outline:
+                groups.append(GroupView(scenario.title, scenario.description, bool(scenario.outline), []))
             outline = scenario.outline
             groups[-1].scenarios.append(scenario)
         return groups
@@ -249,7 +248,7 @@ def scenario_view(
         name=_full_name(scenario, values),
         title=one_line(outline.name if outline else scenario.name),
         row=values,
-        outline=outline,
+        outline=clean(outline.location) if outline else "",
         description=[clean(line) for line in scenario.description],
         tags=sorted(str(tag) for tag in scenario.effective_tags),
         status=status,

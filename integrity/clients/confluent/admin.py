@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
 from integrity.clients.admin import SECONDS, Admin
 from integrity.clients.confluent.settings import connection_settings
 from integrity.clients.types import Connection, Partition
-from integrity.waiting import scaled, wait_until
+from integrity.waiting import scaled
 
 _LEADERSHIP = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -82,31 +82,20 @@ class ConfluentAdmin(Admin):
     ) -> dict[Partition, int]:
         isolation = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
 
-        def ask() -> dict[Partition, int] | None:
-            places = [TopicPartition(topic, number) for topic in topics for number in self.leaders(topic)]
-            if not places:
-                return {}
+        def ask(partitions: list[Partition]) -> dict[Partition, int] | None:
             answers = self._client.list_offsets(
-                dict.fromkeys(places, spec), isolation_level=isolation, request_timeout=scaled(seconds)
+                {TopicPartition(*place): spec for place in partitions},
+                isolation_level=isolation,
+                request_timeout=scaled(seconds),
             )
             try:
                 return {(p.topic, p.partition): f.result(scaled(seconds)).offset for p, f in answers.items()}
             except KafkaException as error:
-                # A leader that was elected just now may not know it yet; librdkafka leaves asking again to us.
                 if error.args[0].code() not in _LEADERSHIP:
                     raise
                 return None
 
-        found: list[dict[Partition, int]] = []
-
-        def found_all() -> bool:
-            answer = ask()
-            if answer is not None:
-                found.append(answer)
-            return bool(found)
-
-        wait_until(found_all, what=f"the offsets of {', '.join(topics)}", seconds=seconds)
-        return found[0]
+        return self._offsets_once_led(topics, ask, seconds)
 
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
         group = self.connection.own(group)

@@ -7,6 +7,8 @@ from typing import Any
 
 from integrity.clients.base import Connection
 from integrity.clients.security import librdkafka_properties
+from integrity.clients.types import SETUP_SECONDS
+from integrity.waiting import scaled
 
 #: librdkafka's own complaints (a broker that is down, mostly) go here instead of to stderr.
 logger = logging.getLogger("integrity.clients.confluent")
@@ -16,16 +18,20 @@ def connection_settings(connection: Connection, client_id: str, request_timeout:
     """What every client of this connection is configured with; request_timeout in seconds.
 
     Back-off is capped low: a broker under test comes back within a second or two, and the default cap (10 s) would
-    make a reader look as if it had lost what it has not yet asked for.
+    make a reader look as if it had lost what it has not yet asked for. So is the time for a connection to be set up: in
+    front of a container that is not up yet, its engine takes a connection and answers nothing.
 
     Brokers come back where they were, so there is no need to forget them all when none answers. It does harm as well:
     a publisher that was to add a group's offsets to its transaction may then wait for a forgotten coordinator for ever
     (https://github.com/confluentinc/librdkafka/issues/5511; librdkafka 2.16).
     """
+    setup = int(scaled(SETUP_SECONDS) * 1000)
     return {
         "bootstrap.servers": connection.bootstrap_servers,
         "client.id": client_id,
         "socket.timeout.ms": int(request_timeout * 1000),
+        "socket.connection.setup.timeout.ms": setup,
+        "api.version.request.timeout.ms": setup,
         "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 200,
         "retry.backoff.ms": 50,

@@ -6,16 +6,34 @@ from collections.abc import Mapping, Sequence
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import (
+    FencedLeaderEpochError,
+    KafkaError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
+    UnknownBrokerIdError,
+    UnknownLeaderEpochError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from integrity.clients.admin import SECONDS, Admin
-from integrity.clients.kafka_python.settings import connection_arguments
+from integrity.clients.kafka_python.settings import connection_arguments, limit_setup
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import scaled
 
 _NO_ERROR = 0
 _UNKNOWN_TOPIC = UnknownTopicOrPartitionError.errno
-_LEADER_NOT_AVAILABLE = 5
+_LEADER_NOT_AVAILABLE = LeaderNotAvailableError.errno
+_LEADERSHIP = (
+    FencedLeaderEpochError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
+    UnknownLeaderEpochError,
+    UnknownTopicOrPartitionError,
+    # Nobody leads: kafka-python then asks for a connection to broker -1.
+    UnknownBrokerIdError,
+)
 
 
 class KafkaPythonAdmin(Admin):
@@ -27,6 +45,7 @@ class KafkaPythonAdmin(Admin):
             bootstrap_timeout_ms=_ms(SECONDS),
             **connection_arguments(connection, "kafka-integrity-admin", 10.0),
         )
+        limit_setup(self._client._manager)
 
     def topics(self) -> list[str]:
         return [name for name in self._client.list_topics() if not name.startswith("__")]
@@ -59,15 +78,20 @@ class KafkaPythonAdmin(Admin):
     def _offsets(
         self, topics: Sequence[str], spec: OffsetSpec | int, seconds: float, committed_only: bool = False
     ) -> dict[Partition, int]:
-        places = [TopicPartition(topic, number) for topic in topics for number in self.leaders(topic)]
-        if not places:
-            return {}
-        found = self._client.list_partition_offsets(
-            dict.fromkeys(places, spec),
-            isolation_level="read_committed" if committed_only else "read_uncommitted",
-            timeout_ms=_ms(seconds),
-        )
-        return {(place.topic, place.partition): at.offset for place, at in found.items()}
+        isolation = "read_committed" if committed_only else "read_uncommitted"
+
+        def ask(partitions: list[Partition]) -> dict[Partition, int] | None:
+            try:
+                found = self._client.list_partition_offsets(
+                    {TopicPartition(*place): spec for place in partitions},
+                    isolation_level=isolation,
+                    timeout_ms=_ms(seconds),
+                )
+            except _LEADERSHIP:
+                return None
+            return {(place.topic, place.partition): at.offset for place, at in found.items()}
+
+        return self._offsets_once_led(topics, ask, seconds)
 
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
         group = self.connection.own(group)

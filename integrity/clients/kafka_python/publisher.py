@@ -14,7 +14,7 @@ from kafka.structs import OffsetAndMetadata
 
 from integrity.clients.base import Connection, Partition, Publisher, PublisherOptions, Reader
 from integrity.clients.kafka_python.batches import Batches
-from integrity.clients.kafka_python.settings import connection_arguments
+from integrity.clients.kafka_python.settings import connection_arguments, limit_setup
 from integrity.clients.messages import (
     IDENTITY_HEADER,
     NO_TIMESTAMP,
@@ -91,6 +91,7 @@ class KafkaPythonPublisher(Publisher):
             arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
         self._producer = KafkaProducer(**arguments)
         _let_sender_wait(self._producer)
+        limit_setup(self._producer._sender._client._manager)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)
         #: Sends that the client took, so that they are under way until they are settled.
         self._taken = 0

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafka.net.manager import KafkaConnectionManager
+
 from integrity.clients.base import Connection
 from integrity.clients.security import kafka_python_arguments
+from integrity.clients.types import SETUP_SECONDS
+from integrity.waiting import scaled
 
 
 def connection_arguments(connection: Connection, client_id: str, request_timeout: float) -> dict[str, Any]:
@@ -22,3 +26,14 @@ def connection_arguments(connection: Connection, client_id: str, request_timeout
         "reconnect_backoff_max_ms": 200,
         "retry_backoff_ms": 20,
     } | kafka_python_arguments(connection.properties)
+
+
+def limit_setup(manager: KafkaConnectionManager) -> None:
+    """Cap the time for a connection to be set up as well, which grows from 10 to 30 s with every failure.
+
+    An engine takes connections for a container that is not up yet, and answers nothing. kafka-python (3.0.12) has
+    options for this time, but neither its producer nor its consumer nor its admin takes them.
+    """
+    milliseconds = int(scaled(SETUP_SECONDS) * 1000)
+    manager.config["socket_connection_setup_timeout_ms"] = milliseconds
+    manager.config["socket_connection_setup_timeout_max_ms"] = milliseconds

@@ -1,0 +1,118 @@
+"""behave's list of features, where several processes work on it: what a worker runs, and what stands in its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from integrity.side_by_side.crew import Crew, WorkerDied
+from integrity.side_by_side.member import Member
+
+#: With fewer features than this a second process takes longer to start than it saves.
+WORTH_IT = 3
+
+#: Half of a feature's time is waiting: three of them keep two processors busy.
+WORKERS_PER_PROCESSOR = 1.5
+
+#: What a worker may need: three brokers and what reads from them (bytes).
+MEMORY = 2 << 30
+
+#: More processes than this are not started unless asked for: by then the longest feature sets the time.
+MOST_WORKERS = 6
+
+#: A feature's scenarios take about this much longer with three brokers than with one.
+CLUSTERS_FACTOR = 2.0
+
+#: Formats of behave's whose output may be passed on piece by piece, as text. Others are files of their own.
+PASSED_ON = {"plain", "pretty", "progress", "progress2", "progress3"}
+
+
+def fitting() -> int:
+    """How many workers this machine takes, by its processors and its memory; at least 1."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    by_memory = psutil.virtual_memory().available // MEMORY
+    return int(max(1, min(processors * WORKERS_PER_PROCESSOR, by_memory, MOST_WORKERS)))
+
+
+def selected(runner) -> list[int]:
+    """The indices of the features that this run is to run, in order."""
+    return [i for i, feature in enumerate(runner.features) if feature.should_run(runner.config)]
+
+
+def how_many(jobs: int | None, runner, boots: bool) -> int:
+    """How many workers the run has; 1: none, it runs its features itself.
+
+    jobs: the option; None takes what the machine has. boots: whether the brokers are the run's own; one that is there
+    already cannot be stopped by one feature while another one counts on it.
+    """
+    config = runner.config
+    features = len(selected(runner))
+    if not boots or config.dry_run or features < 2:
+        return 1
+    if any(output.name for output in config.outputs or []) or not set(config.format or []) <= PASSED_ON:
+        return 1
+    if jobs is None:
+        jobs = config.jobs if config.jobs > 1 else 1 if features < WORTH_IT else fitting()
+    return min(jobs, features)
+
+
+def lengths(runner, is_cluster: Callable[[Any], bool]) -> dict[int, float]:
+    """How long each selected feature takes, compared to others, by what can be told beforehand."""
+    found = {}
+    for index in selected(runner):
+        feature = runner.features[index]
+        factor = CLUSTERS_FACTOR if is_cluster(feature) else 1.0
+        found[index] = factor * sum(s.should_run(runner.config) for s in feature.walk_scenarios())
+    return found
+
+
+def hand_out(runner, crew: Crew, receive: Callable[[Any, Any], None], lost: Callable[[WorkerDied], None]) -> None:
+    """Have the crew run the selected features: behave's own loop over them then only waits for each to be over.
+
+    receive: called with a feature and how it went. lost: called when its process died; the feature then runs here,
+    where its scenarios are to raise what ``lost`` was given.
+    """
+
+    def run(feature, index: int) -> bool:
+        try:
+            view, failed = crew.outcome_of(index)
+        except WorkerDied as error:
+            lost(error)
+            return type(feature).run(feature, runner)
+        except KeyboardInterrupt:
+            for other in selected(runner):
+                known = crew.known(other)
+                if known is not None:
+                    receive(runner.features[other], known)
+            raise
+        receive(feature, view)
+        return failed
+
+    for index in selected(runner):
+        feature = runner.features[index]
+        feature.run = lambda runner, feature=feature, index=index: run(feature, index)
+
+
+class Handed:
+    """A worker's side: behave's loop goes over a list that grows by one feature whenever one is over."""
+
+    def __init__(self, runner, member: Member) -> None:
+        self._runner = runner
+        self._member = member
+        self._all = list(runner.features)
+        runner.features.clear()
+
+    def begin(self) -> None:
+        """Everything is ready: ask for the first feature."""
+        self._append(self._member.first())
+
+    def over(self, feature, view) -> None:
+        """``feature`` is over: the run hears of it, and the next one takes its place at the end of the list."""
+        self._append(self._member.next(view, failed=feature.status.has_failed() or feature.hook_failed))
+
+    def _append(self, index: int | None) -> None:
+        if index is not None and not self._runner.aborted:
+            self._runner.features.append(self._all[index])

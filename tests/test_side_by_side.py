@@ -1,0 +1,224 @@
+"""Features that several processes work on: shown in order, reported as one run, and no process's end loses more than
+the feature it was at."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import textwrap
+from pathlib import Path
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+
+from integrity.settings import Settings
+from integrity.side_by_side import features
+from integrity.side_by_side.crew import Crew, WorkerDied
+from integrity.side_by_side.line import Terms
+from integrity.waiting import wait_until
+from tests.test_interruptions import LiveRun
+
+ROOT = Path(__file__).parent.parent
+TERMS = Terms(broker="embedded", seed=7, interactive=False)
+
+#: A worker without behave: for each feature it is handed it prints a line and tells it as the view.
+WORKER = """
+    import os, signal, sys
+    from integrity.side_by_side.member import Member
+    member = Member.of_this_process()
+    assert Member.of_this_process() is None
+    at = member.first()
+    while at is not None:
+        print(f"feature {at}")
+        {extra}
+        at = member.next(f"view {at}", failed=at == 9)
+    sys.exit({status})
+"""
+
+
+def worker(extra: str = "pass", status: str = "0") -> list[str]:
+    program = textwrap.dedent(WORKER).replace("{extra}", extra).replace("{status}", status)
+    return [sys.executable, "-c", program]
+
+
+@pytest.fixture
+def crew(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    made: list[Crew] = []
+
+    def make(words: list[str], lengths: dict[int, float], size: int = 2) -> Crew:
+        made.append(Crew(size, lengths, TERMS, tmp_path, words))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+# -- the crew by itself ---------------------------------------------------------------------------------
+def test_every_feature_is_run_once_and_shown_in_order(crew, capfd):
+    several = crew(worker(), {0: 1, 1: 1, 2: 5, 3: 1})
+    assert [several.outcome_of(index) for index in range(4)] == [(f"view {i}", False) for i in range(4)]
+    assert capfd.readouterr().out == "feature 0\nfeature 1\nfeature 2\nfeature 3\n"
+
+
+def test_somebody_is_always_at_what_people_read_and_the_others_take_the_longest(tmp_path):
+    idle = Crew(0, {}, TERMS, tmp_path, [])
+    idle._waiting = {0: 1.0, 1: 2.0, 2: 9.0, 3: 5.0}
+
+    class At:
+        def __init__(self, at):
+            self.at = at
+
+    idle._workers = [At(None), At(None), At(None)]
+    for each, wanted in zip(idle._workers, (0, 2, 3), strict=True):
+        each.at = idle._hand_out()
+        assert each.at == wanted
+    idle._workers[0].at = None
+    assert idle._hand_out() == 1
+    assert idle._hand_out() is None
+    idle._workers.clear()
+
+
+def test_a_process_that_dies_costs_the_feature_it_was_at_and_another_takes_its_place(crew, capfd):
+    dies = "at == 1 and os.kill(os.getpid(), signal.SIGSEGV)"
+    several = crew(worker(dies), {0: 1, 1: 1, 2: 1}, size=1)
+    assert several.outcome_of(0) == ("view 0", False)
+    with pytest.raises(WorkerDied, match="the process that ran this feature was ended by SIGSEGV in the middle of it"):
+        several.outcome_of(1)
+    assert several.outcome_of(2) == ("view 2", False)
+    assert capfd.readouterr().out == "feature 0\nfeature 1\nfeature 2\n"
+
+
+def test_processes_that_end_before_they_begin_end_the_run(crew):
+    several = crew([sys.executable, "-c", "raise SystemExit('no such module')"], {0: 1, 1: 1})
+    for index in (0, 1):
+        with pytest.raises(WorkerDied, match="ended with status 1 before it had begun: no such module"):
+            several.outcome_of(index)
+
+
+def test_a_process_whose_clean_up_fails_is_heard_of(crew):
+    several = crew(worker(status="'could not take down broker 1'"), {0: 1}, size=1)
+    assert several.outcome_of(0) == ("view 0", False)
+    with pytest.raises(WorkerDied, match="ended with status 1 after its last feature: could not take down broker 1"):
+        several.end()
+
+
+def test_a_process_with_a_failed_feature_ends_with_its_status_and_nobody_minds(crew):
+    several = crew(worker(status="1"), {9: 1}, size=1)
+    assert several.outcome_of(9) == ("view 9", True)
+    several.end()
+
+
+def test_workers_are_told_to_end_when_nobody_wants_the_rest(crew):
+    several = crew(worker("at == 1 and signal.pause()"), {0: 1, 1: 1})
+    assert several.outcome_of(0) == ("view 0", False)
+    several.end()
+    assert several.known(1) is None
+
+
+# -- how many -------------------------------------------------------------------------------------------
+class Feature:
+    def should_run(self, config) -> bool:
+        return True
+
+
+class Runner:
+    def __init__(self, count: int, **config: object) -> None:
+        self.features = [Feature() for _ in range(count)]
+        self.config = type("Config", (), {"jobs": 1, "dry_run": False, "outputs": [], "format": ["plain"], **config})()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "runner", "boots", "wanted"),
+    [
+        (5, Runner(9), True, 5),
+        (5, Runner(3), True, 3),
+        (None, Runner(2), True, 1),
+        (None, Runner(9, jobs=4), True, 4),
+        (5, Runner(9), False, 1),
+        (5, Runner(9, dry_run=True), True, 1),
+        (5, Runner(9, format=["json"]), True, 1),
+        (1, Runner(9), True, 1),
+    ],
+    ids=["asked", "few", "auto-few", "behave's own option", "external", "dry run", "a format of its own", "one"],
+)
+def test_side_by_side_where_it_can_be_and_is_worth_it(jobs, runner, boots, wanted):
+    assert features.how_many(jobs, runner, boots) == wanted
+
+
+def test_without_being_told_as_many_as_the_machine_takes():
+    assert Settings().jobs is None
+    assert features.how_many(None, Runner(99), boots=True) == features.fitting() >= 1
+
+
+# -- real runs ------------------------------------------------------------------------------------------
+@pytest.fixture
+def live(tmp_path, kafka):
+    runs: list[LiveRun] = []
+
+    def start(*words: str) -> LiveRun:
+        runs.append(LiveRun(tmp_path, *words))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.process.kill()
+        run.process.communicate()
+        for process in run.brokers():
+            process.kill()
+
+
+SHORT = ("features/delivery/data_integrity.feature", "features/limits/order_across_partitions.feature")
+
+
+def test_two_at_a_time_are_one_run_with_one_report(live):
+    run = live("-D", "jobs=2", *SHORT)
+    run.said, _ = run.process.communicate(timeout=120)
+    assert run.process.returncode == 0, run.said
+    assert "Features side by side: 2 at a time" in run.said
+    assert "Everything held: 2 of 2 scenarios" in run.said
+    assert run.said.count("Broker: ") == 1
+    first, second = run.said.index("Feature: Messages are delivered"), run.said.index("Feature: There is no order")
+    assert first < run.said.index("PASSED!") < second
+    page = (run.folder / "reports" / "report.html").read_text(encoding="utf-8")
+    assert "All 2 scenarios held." in page
+    for feature in SHORT:
+        name = feature.removesuffix(".feature").replace("/", ".")
+        suite = ElementTree.parse(run.folder / "reports" / "junit" / f"TESTS-{name}.xml").getroot()
+        assert suite.attrib["errors"] == suite.attrib["failures"] == "0"
+        properties = {each.attrib["name"]: each.attrib["value"] for each in suite.iterfind(".//property")}
+        assert properties["broker"] == "embedded"
+    assert run.brokers() == []
+
+
+def test_a_process_that_is_killed_leaves_nothing_and_its_feature_is_an_error(live):
+    run = live("-D", "jobs=2", "features/persistence/restart.feature", SHORT[1])
+    run.wait_for_a_scenario()
+    main = psutil.Process(run.process.pid)
+    # The workers are its children; the one at work on the first feature was started first.
+    workers = sorted((p for p in main.children() if "behave" in p.cmdline()), key=psutil.Process.create_time)
+    for each in workers:
+        each.send_signal(signal.SIGKILL)
+    run.said += run.process.communicate(timeout=120)[0]
+    assert run.process.returncode == 1
+    assert "the process that ran this feature was ended by SIGKILL in the middle of it" in run.said
+    suite = ElementTree.parse(run.folder / "reports" / "junit" / "TESTS-features.persistence.restart.xml").getroot()
+    assert int(suite.attrib["errors"]) == int(suite.attrib["tests"]) > 0
+    assert run.brokers() == []
+    assert list((run.base / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_cut_short_takes_its_processes_along(live, number):
+    run = live("-D", "jobs=2", "features/persistence/restart.feature", SHORT[1])
+    run.wait_for_a_scenario()
+    assert run.brokers()
+    assert run.end(number) != 0
+    # Without the run its workers end by themselves; a run that is asked to end waits for them.
+    wait_until(lambda: not run.brokers(), what="the workers and their brokers to be gone", seconds=30)
+    if number != signal.SIGKILL:
+        assert list((run.base / "runs").iterdir()) == []
+        assert "COULD NOT BE CHECKED" in run.said
+        assert (run.folder / "reports" / "report.html").exists()
