@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from integrity import runs
-
 ROOT = Path(__file__).parent.parent
 FEATURE = "features/delivery/data_integrity.feature"
 
@@ -42,11 +40,11 @@ def only_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left():
-    folder = runs.base_directory() / "runs"
-    before = set(folder.iterdir()) if folder.exists() else set()
+def _nothing_is_left(tmp_path_factory, monkeypatch):
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(temporary))
     yield
-    assert set(folder.iterdir() if folder.exists() else []) <= before
+    assert not list(temporary.glob("kafka-integrity-*/runs/*"))
 
 
 def test_an_unknown_option_names_the_nearest_one():

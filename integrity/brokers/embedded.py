@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -151,7 +151,9 @@ class EmbeddedBroker(Broker):
 
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
-            os.kill(self._process.pid, number)
+            # It may end, and its owner's script may have waited for it, between the look and the signal.
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     def _discard(self) -> None:
         if self._discarded:
