@@ -131,26 +131,26 @@ class Runner:
 
 
 @pytest.mark.parametrize(
-    ("jobs", "runner", "boots", "wanted"),
+    ("jobs", "runner", "per_processor", "wanted"),
     [
-        (5, Runner(9), True, 5),
-        (5, Runner(3), True, 3),
-        (None, Runner(2), True, 1),
-        (None, Runner(9, jobs=4), True, 4),
-        (5, Runner(9), False, 1),
-        (5, Runner(9, dry_run=True), True, 1),
-        (5, Runner(9, format=["json"]), True, 1),
-        (1, Runner(9), True, 1),
+        (5, Runner(9), 1.5, 5),
+        (5, Runner(3), 1.5, 3),
+        (None, Runner(2), 1.5, 1),
+        (None, Runner(9, jobs=4), 1.5, 4),
+        (5, Runner(9), 0, 1),
+        (5, Runner(9, dry_run=True), 1.5, 1),
+        (5, Runner(9, format=["json"]), 1.5, 1),
+        (1, Runner(9), 1.5, 1),
     ],
     ids=["asked", "few", "auto-few", "behave's own option", "external", "dry run", "a format of its own", "one"],
 )
-def test_side_by_side_where_it_can_be_and_is_worth_it(jobs, runner, boots, wanted):
-    assert features.how_many(jobs, runner, boots) == wanted
+def test_side_by_side_where_it_can_be_and_is_worth_it(jobs, runner, per_processor, wanted):
+    assert features.how_many(jobs, runner, per_processor) == wanted
 
 
 def test_without_being_told_as_many_as_the_machine_takes():
     assert Settings().jobs is None
-    assert features.how_many(None, Runner(99), boots=True) == features.fitting() >= 1
+    assert features.how_many(None, Runner(99), 1.5) == features.fitting(1.5) >= 1
 
 
 # -- real runs ------------------------------------------------------------------------------------------

@@ -89,6 +89,11 @@ class Brokers:
         return self.kind.boots
 
     @property
+    def features_per_processor(self) -> float:
+        """How many features at a time keep one processor busy; 0 where there can be but one at a time."""
+        return self.kind.features_per_processor
+
+    @property
     def identities(self) -> tuple[int, str]:
         """The first id for a scenario's publishers and readers, and the label of its history's parts: the shard's."""
         shard = self._settings.shard

@@ -14,9 +14,6 @@ from integrity.side_by_side.member import Member
 #: With fewer features than this a second process takes longer to start than it saves.
 WORTH_IT = 3
 
-#: Half of a feature's time is waiting: three of them keep two processors busy.
-WORKERS_PER_PROCESSOR = 1.5
-
 #: What a worker may need: three brokers and what reads from them (bytes).
 MEMORY = 2 << 30
 
@@ -30,11 +27,11 @@ CLUSTERS_FACTOR = 2.0
 PASSED_ON = {"plain", "pretty", "progress", "progress2", "progress3"}
 
 
-def fitting() -> int:
+def fitting(per_processor: float) -> int:
     """How many workers this machine takes, by its processors and its memory; at least 1."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     by_memory = psutil.virtual_memory().available // MEMORY
-    return int(max(1, min(processors * WORKERS_PER_PROCESSOR, by_memory, MOST_WORKERS)))
+    return int(max(1, min(processors * per_processor, by_memory, MOST_WORKERS)))
 
 
 def selected(runner) -> list[int]:
@@ -42,20 +39,19 @@ def selected(runner) -> list[int]:
     return [i for i, feature in enumerate(runner.features) if feature.should_run(runner.config)]
 
 
-def how_many(jobs: int | None, runner, boots: bool) -> int:
+def how_many(jobs: int | None, runner, per_processor: float) -> int:
     """How many workers the run has; 1: none, it runs its features itself.
 
-    jobs: the option; None takes what the machine has. boots: whether the brokers are the run's own; one that is there
-    already cannot be stopped by one feature while another one counts on it.
+    jobs: the option; None takes what the machine has. per_processor: see integrity.brokers.kinds.BrokerKind.
     """
     config = runner.config
     features = len(selected(runner))
-    if not boots or config.dry_run or features < 2:
+    if not per_processor or config.dry_run or features < 2:
         return 1
     if any(output.name for output in config.outputs or []) or not set(config.format or []) <= PASSED_ON:
         return 1
     if jobs is None:
-        jobs = config.jobs if config.jobs > 1 else 1 if features < WORTH_IT else fitting()
+        jobs = config.jobs if config.jobs > 1 else 1 if features < WORTH_IT else fitting(per_processor)
     return min(jobs, features)
 
 

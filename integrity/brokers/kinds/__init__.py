@@ -28,6 +28,9 @@ class BrokerKind(ABC):
     #: Whether its brokers have to boot, so that the next one is worth launching ahead.
     boots = True
 
+    #: How many features at a time keep one processor busy: half their time is waiting. 0: one at a time, always.
+    features_per_processor = 1.5
+
     #: Why its brokers cannot be members of a cluster that are taken down one by one; empty where they can.
     alone = ""
 

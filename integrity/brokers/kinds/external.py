@@ -11,6 +11,9 @@ from integrity.settings import Settings
 
 class Kind(BrokerKind):
     boots = False
+
+    #: There is one cluster: what is stopped for one feature would be missed by another.
+    features_per_processor = 0.0
     alone = "the brokers of an external cluster cannot be taken down one by one"
 
     @staticmethod
