@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import clients, founding
+from benchmarks import clients, founding, proxy
 from benchmarks.verified_rate import kafkas_own
 from integrity.brokers import distribution, jvm
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import Connection, driver
 from integrity.errors import Unavailable
+from integrity.faults.network import Proxy
 from integrity.runs import Run
 from integrity.settings import Settings
 
@@ -72,6 +73,17 @@ def clients_and_rates(
         )  # fmt: skip
 
 
+def idle_proxy(broker: EmbeddedBroker, run: Run, messages: int) -> Iterator[Row]:
+    """What the proxy costs while it only forwards, with the faster client."""
+    name = "confluent-kafka"
+    with Proxy(run, broker.bootstrap_servers) as between:
+        for found in proxy.measure(name, broker, between, messages // 2, size=100, rounds=4):
+            yield Row(
+                f"share of {name}'s rate an idle proxy costs, {found.what}", found.lost, "", proxy.ALLOWED, True,
+                detail=f"{found.through / 1000:.0f} against {found.direct / 1000:.0f} thousand messages a second",
+            )  # fmt: skip
+
+
 def checker() -> Iterator[Row]:
     """One and ten million rows through every check."""
     done = subprocess.run(
@@ -119,6 +131,7 @@ def measure(messages: int) -> list[Row]:
             try:
                 broker.start()
                 add(clients_and_rates(broker, kafka, messages, Path(folder)))
+                add(idle_proxy(broker, run, messages))
             finally:
                 broker.discard()
         add(checker())

@@ -33,3 +33,13 @@ Feature: What was removed on purpose stays removed, and nothing else goes with i
       When the broker is stopped and started again
       Then what was removed stays removed
       And every acknowledged message is read once, in order and unchanged
+
+    Scenario: Deleted messages stay away and the others stay when the broker is killed after it has noted the deletion
+      Given a broker that cleans up all the time
+      And a topic with 3 partitions
+      And 6,000 messages were acknowledged
+      And the first 500 messages of each partition were deleted
+      And the broker has noted where its logs begin now
+      When the broker is killed and started again
+      Then what was removed stays removed
+      And every acknowledged message is read once, in order and unchanged

@@ -18,6 +18,10 @@ from integrity.brokers.base import BALLAST, SMALL_DISK_MIB, Broker, BrokerConfig
 from integrity.brokers.distribution import Distribution, fetch
 from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
+from integrity.waiting import wait_until
+
+#: Seconds for the threads of a process to stop once it was told to.
+FREEZE_SECONDS = 10.0
 
 
 class EmbeddedBroker(Broker):
@@ -144,7 +148,19 @@ class EmbeddedBroker(Broker):
         self._signal(signal.SIGKILL)
 
     def _freeze(self) -> None:
+        if self.is_frozen:
+            return
         self._signal(signal.SIGSTOP)
+        # On a busy machine its threads may go on for a moment, and acknowledge what is sent after the freeze.
+        wait_until(self._stands_still, what=f"{self.label} to stand still", seconds=FREEZE_SECONDS)
+
+    def _stands_still(self) -> bool:
+        """Whether every thread of the process has stopped; True as well when it has ended."""
+        if self._process is None or self._process.poll() is not None:
+            return True
+        if hasattr(os, "waitid"):  # tells of a child once all of it has stopped; not on macOS
+            return os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOHANG) is not None
+        return psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
 
     def _thaw(self) -> None:
         self._signal(signal.SIGCONT)

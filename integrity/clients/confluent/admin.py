@@ -27,6 +27,8 @@ _LEADERSHIP = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
+    # librdkafka's own word for a partition that its metadata does not name yet.
+    KafkaError._UNKNOWN_PARTITION,
 )
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
 
