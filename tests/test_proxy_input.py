@@ -156,6 +156,7 @@ def test_requests_in_flight_when_a_rule_comes_are_answered(front: Front) -> None
 
 
 def test_a_function_may_use_the_proxy(front: Front) -> None:
+    wait_until(lambda: not front.proxy.connections(), what="the connections of earlier tests to be gone", seconds=BOUND)
     count: list[int] = []
 
     def look(message: object, exchange: Exchange) -> None:
