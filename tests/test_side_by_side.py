@@ -28,7 +28,7 @@ WORKER = """
     from integrity.side_by_side.member import Member
     member = Member.of_this_process()
     assert Member.of_this_process() is None
-    at = member.first()
+    at = at_first = member.first()
     while at is not None:
         print(f"feature {at}")
         {extra}
@@ -102,6 +102,15 @@ def test_a_process_whose_clean_up_fails_is_heard_of(crew):
     several = crew(worker(status="'could not take down broker 1'"), {0: 1}, size=1)
     assert several.outcome_of(0) == ("view 0", False)
     with pytest.raises(WorkerDied, match="ended with status 1 after its last feature: could not take down broker 1"):
+        several.end()
+
+
+def test_a_clean_up_that_fails_is_no_other_features_fault(crew):
+    slow = "at == 0 and __import__('time').sleep(1)"
+    several = crew(worker(slow, status="0 if at_first == 0 else 'could not take down broker 1'"), {0: 1, 1: 1})
+    assert several.outcome_of(0) == ("view 0", False)
+    assert several.outcome_of(1) == ("view 1", False)
+    with pytest.raises(WorkerDied, match="after its last feature: could not take down broker 1"):
         several.end()
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ class Crew:
         self._started = 0
         #: Why no worker can be had.
         self._hopeless: WorkerDied | None = None
+        #: How workers ended that were through with their features and still did not end well.
+        self._ill_ended: list[str] = []
         self._workers: list[_Worker] = []
         for _ in range(min(size, len(lengths))):
             self._start()
@@ -126,9 +129,15 @@ class Crew:
         return found.view if isinstance(found, Outcome) else None
 
     def end(self) -> None:
-        """End every worker that is still there; those without a feature end by themselves. May be called again."""
+        """End every worker that is still there; those without a feature end by themselves. May be called again.
+
+        Raises WorkerDied when one that was through did not end well: it may have left something behind.
+        """
         self._tell_to_end()
         self._see_out()
+        said, self._ill_ended = self._ill_ended, []
+        if said:
+            raise WorkerDied("; ".join(said))
 
     # -- workers ------------------------------------------------------------------------------------
     def _start(self) -> None:
@@ -143,13 +152,16 @@ class Crew:
             worker = by_connection[connection]
             try:
                 said = connection.recv()
-                worker.asked = True
-                self._over(worker, said)
-                worker.at = self._hand_out()
-                worker.mark = worker.printed()
-                connection.send(worker.at)
-            except (EOFError, OSError):
+            except (EOFError, ConnectionError):
                 self._gone(worker)
+                continue
+            worker.asked = True
+            self._over(worker, said)
+            worker.at = self._hand_out()
+            worker.mark = worker.printed()
+            # One that has just died does not hear it; the next look finds its end closed.
+            with suppress(ConnectionError):
+                connection.send(worker.at)
 
     def _over(self, worker: _Worker, outcome: Outcome | WorkerDied | None) -> None:
         """The feature the worker was at has come to its end, if there was one."""
@@ -193,7 +205,10 @@ class Crew:
                 f"a process of this run {_end_of(worker)} before it had begun{_last_words(worker)}"
             )
         elif code != int(worker.failed):
-            raise WorkerDied(f"a process of this run {_end_of(worker)} after its last feature{_last_words(worker)}")
+            # No feature's fault, least of all that of the one people are reading: it is told at the end.
+            self._ill_ended.append(
+                f"a process of this run {_end_of(worker)} after its last feature{_last_words(worker)}"
+            )
         if self._waiting and not self._workers:
             self._start()
 

@@ -13,7 +13,7 @@ from integrity.settings import Settings
 
 
 class Kind(BrokerKind):
-    #: The engine works beside them, and a container's start takes three Java processes.
+    #: The engine works beside them, and a container costs more to start than a process.
     features_per_processor = 1.0
 
     @staticmethod
