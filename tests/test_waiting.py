@@ -33,15 +33,15 @@ def test_a_wait_ends_at_once_when_its_check_raises():
     began = time.monotonic()
     with pytest.raises(ProcessLookupError):
         wait_until(lambda: False, what="a dead thing", seconds=60, check=died)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30  # of the 60 it was given
 
 
 def test_bounds_are_scaled():
-    waiting.set_timeout_factor(0.1)
+    waiting.set_timeout_factor(0.01)
     began = time.monotonic()
     with pytest.raises(WaitTimeout):
-        wait_until(lambda: False, what="anything", seconds=1)
-    assert time.monotonic() - began < 0.9
+        wait_until(lambda: False, what="anything", seconds=60)
+    assert 0.6 <= time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", None, "no-such-encoding"])
