@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
+from kafka.errors import LeaderNotAvailableError, NotLeaderForPartitionError, UnknownTopicOrPartitionError
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.producer import ProduceRequest, ProduceResponse
 
@@ -18,10 +19,16 @@ from integrity.clients.base import Partition
 from integrity.faults.disk import own_files, segments
 from integrity.scene import Scene
 from integrity.scenes import publishers
-from integrity.waiting import scaled
+from integrity.waiting import scaled, wait_until
 
 #: The last version that names topics instead of giving their ids.
 VERSION = 9
+
+#: Nothing was appended, as the partition has no leader here; a client sends such a batch again. A broker that was
+#: busy for longer than its session is fenced, and leads nothing until its next heartbeat.
+NOT_LED = frozenset(
+    error.errno for error in (UnknownTopicOrPartitionError, LeaderNotAvailableError, NotLeaderForPartitionError)
+)
 
 #: Seconds for an answer.
 ANSWER_SECONDS = 10.0
@@ -79,7 +86,20 @@ def _produce(scene: Scene, partition: Partition, records: bytes) -> int:
         timeout_ms=int(scaled(ANSWER_SECONDS) * 1000),
         topic_data=[data(name=topic, partition_data=[data.PartitionProduceData(index=number, records=records)])],
     )
-    answer = _ask(scene.connection.bootstrap_servers, request).responses[0].partition_responses[0]
+    answer = None
+
+    def taken_or_refused() -> bool:
+        nonlocal answer
+        answer = _ask(scene.connection.bootstrap_servers, request).responses[0].partition_responses[0]
+        return answer.error_code not in NOT_LED
+
+    wait_until(
+        taken_or_refused,
+        what=f"a leader for {topic}-{number} to take the batch that is sent again",
+        seconds=ANSWER_SECONDS,
+        check=scene.broker.check_alive,
+        detail=lambda: f"the last answer was {answer}",
+    )
     if answer.error_code:
         raise AssertionError(f"the broker refused the batch that was sent again to {topic}-{number}: {answer}")
     return answer.base_offset
