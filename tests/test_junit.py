@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.report_samples import ENVIRONMENT, STEPS, behave, project
+from tests.report_samples import ENVIRONMENT, ROOT, STEPS, behave, project
 
 STRANGE = """\
 Feature: Messages of version 4.3.1 hold anything.
@@ -298,7 +298,7 @@ def test_a_run_that_ends_in_the_middle_says_so(tmp_path: Path) -> None:
         assert error.get("message") == "behave ended before it had run every scenario"
 
 
-@pytest.mark.parametrize("arguments", [["-f", "plain"], ["-f", "progress"], ["-f", "json", "-o", "out.json"]])
+@pytest.mark.parametrize("arguments", [["-f", "plain"], ["-f", "progress"], ["-f", "plain", "-o", "out.txt"]])
 def test_no_message_ends_the_run(tmp_path: Path, arguments: list[str]) -> None:
     text = "Feature: F\n  Scenario: one\n    Given it says surrogate\n  Scenario: two\n    Given it works\n"
     folder = project(tmp_path, {"f.feature": text})
@@ -306,6 +306,30 @@ def test_no_message_ends_the_run(tmp_path: Path, arguments: list[str]) -> None:
     (suite,) = suites(folder).values()
     assert case(suite, "one").find("failure") is not None
     assert case(suite, "two").find("error") is None
+
+
+INTO_A_FOLDER = """
+from pathlib import Path
+from behave.formatter.base import Formatter
+
+class IntoAFolder(Formatter):
+    def __init__(self, opener, config):
+        super().__init__(opener, config)
+        self.folder = Path(opener.name)
+        self.folder.mkdir()
+
+    def scenario(self, scenario):
+        (self.folder / scenario.name).touch()
+"""
+
+
+def test_a_formatter_may_write_into_a_folder(tmp_path: Path) -> None:
+    """As Allure's does."""
+    folder = project(tmp_path, {"f.feature": TWO})
+    (folder / "elsewhere.py").write_text(INTO_A_FOLDER)
+    result = behave(folder, "-f", "elsewhere:IntoAFolder", "-o", "results", PYTHONPATH=f"{ROOT}:{folder}")
+    assert result.returncode == 0, result.stdout
+    assert sorted(path.name for path in (folder / "results").iterdir()) == ["one", "two"]
 
 
 def test_without_junit_nothing_is_written(tmp_path: Path) -> None:

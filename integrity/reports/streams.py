@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 
 from behave.configuration import Configuration
 
@@ -21,8 +22,23 @@ def forgive(config: Configuration) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_FORGIVING)
     for opener in config.outputs or []:
-        if opener.name:
-            # codecs.open gives a pair of reader and writer; the writer decides what becomes of a bad character.
-            writer = getattr(opener.open(), "writer", None)
-            if writer is not None:
-                writer.errors = _FORGIVING
+        if opener.stream is not None:
+            _soften(opener.stream)
+        # Never opened from here: for a formatter of somebody else's (Allure's) the name may be that of a folder.
+        opener.open = _softened(opener.open)
+
+
+def _softened(open_it: Callable[[], object]) -> Callable[[], object]:
+    def open_softened() -> object:
+        stream = open_it()
+        _soften(stream)
+        return stream
+
+    return open_softened
+
+
+def _soften(stream: object) -> None:
+    # codecs.open gives a pair of reader and writer; the writer decides what becomes of a bad character.
+    writer = getattr(stream, "writer", None)
+    if writer is not None:
+        writer.errors = _FORGIVING
