@@ -14,6 +14,7 @@ import pytest
 
 from integrity.reports import chart, html, timeline
 from integrity.reports.model import Event, RunFacts, ScenarioFacts
+from integrity.reports.views import last_fault
 from tests.report_samples import START, behave, history, project, sample
 from tests.test_junit import STRANGE
 
@@ -287,6 +288,17 @@ def test_many_partitions_share_a_lane_but_never_one_with_an_anomaly(tmp_path: Pa
     drawn = chart.timeline_svg(found)
     assert "19 more partitions" in drawn
     assert f">{found.marks[0].series}<" in drawn
+
+
+def test_the_last_fault_is_what_somebody_did_not_what_came_of_it() -> None:
+    def at(second: int) -> datetime:
+        return START + timedelta(seconds=second)
+
+    killed, ready = Event(at(1), "broker 1", "killed", "SIGKILL"), Event(at(2), "broker 1", "ready")
+    assert last_fault([killed, ready, Event(at(3), "topic", "gone", "orders")]) == killed
+    damaged = Event(at(4), "broker 1", "damaged", "an index")
+    assert last_fault([killed, ready, damaged]) == damaged
+    assert last_fault([ready]) is None
 
 
 def test_an_outage_lasts_until_its_subject_is_back() -> None:

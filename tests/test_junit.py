@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from integrity.reports.text import first_sentence
 from tests.report_samples import ENVIRONMENT, ROOT, STEPS, behave, project
 
 STRANGE = """\
@@ -118,6 +119,23 @@ def test_a_message_is_one_plain_sentence(strange: ElementTree.Element) -> None:
     assert message("an exception") == "KeyError: 'missing key'"
     assert message("nobody wrote this step") == "No step says: Given something unheard of"
     assert message("printed") is None
+
+
+def test_lines_become_the_parts_of_one_sentence() -> None:
+    lines = [
+        "Expected: an intact history",
+        "     but: not intact: 3 acknowledged, 1 read",
+        "  lost: 2 messages nobody read",
+        "  - message 5 was read by nobody",
+        "  - message 6 was read by nobody",
+        "  phantom: 1 record",
+        "",
+        "Evidence: elsewhere",
+    ]
+    assert first_sentence("\n".join(lines)) == (
+        "Expected an intact history, but not intact: 3 acknowledged, 1 read; "
+        "lost: 2 messages nobody read (message 5 was read by nobody); phantom: 1 record"
+    )
 
 
 def test_a_broken_promise_is_a_failure_and_anything_else_an_error(strange: ElementTree.Element) -> None:

@@ -62,7 +62,7 @@ def first_sentence(text: object) -> str:
     match = _EXPECTED.search(whole)
     if match:
         reason = one_line(whole[: match.start()])
-        halves = f"expected {one_line(match['expected'])}, but {one_line(match['but'].split(chr(10) + chr(10))[0])}"
+        halves = f"expected {one_line(match['expected'])}, but {_in_a_row(match['but'].split(chr(10) + chr(10))[0])}"
         whole = f"{reason.rstrip('.:')}: {halves}" if reason else halves[0].upper() + halves[1:]
     else:
         whole = whole.split("\n\n")[0]
@@ -72,6 +72,22 @@ def first_sentence(text: object) -> str:
     if len(whole) > SENTENCE_CHARACTERS:
         whole = whole[: SENTENCE_CHARACTERS - 1].rstrip() + "…"
     return whole
+
+
+def _in_a_row(lines: str) -> str:
+    """Lines as the parts of one sentence. Of the examples below a line (``- ...``) the first is enough."""
+    parts: list[str] = []
+    shown = 0
+    for line in filter(None, map(one_line, lines.splitlines())):
+        if not line.startswith("- ") or not parts:
+            parts.append(line)
+        elif shown < len(parts):
+            parts[-1] += f" ({line[2:]})"
+            shown = len(parts)
+    said = ""
+    for part in parts:
+        said += part if not said else f" {part}" if said.endswith((":", ",", ";", ".")) else f"; {part}"
+    return said
 
 
 def shortened(text: str, limit: int) -> str:
