@@ -87,6 +87,17 @@ def test_a_publisher_of_a_silent_broker_waits_without_spinning_and_closes(run, k
         silent.discard()
 
 
+def test_a_publisher_asks_again_when_the_leader_is_no_broker_it_knows(broker: EmbeddedBroker, topic: str) -> None:
+    """As an answer may be that was given while a broker was being fenced: kafka-python's sender alone never gets on."""
+    with driver("kafka-python").publisher(broker.connection, idempotent=False) as publisher:
+        publisher._producer.partitions_for(topic)
+        for partition in publisher._producer._metadata._partitions[topic].values():
+            partition.leader_id = 99
+        publisher.publish(topic, 10)
+        assert publisher.flush(10) == 0
+        assert publisher.counts["acknowledged"] == 10
+
+
 def rows_of(directory: Path, table: str) -> list[dict]:
     files = sorted((directory / table).glob("part-*.parquet"))
     return pa.concat_tables([pq.read_table(file) for file in files]).to_pylist() if files else []
