@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -107,6 +108,8 @@ def clear(folder: Path) -> None:
     """Remove what an earlier run left for the same scenario: old evidence beside a new report misleads."""
     if folder.is_dir():
         shutil.rmtree(folder)
+        with contextlib.suppress(OSError):  # other scenarios of the feature have evidence still
+            folder.parent.rmdir()
 
 
 def words(feature: FeatureView, scenario: ScenarioView, history: Path | None) -> str:
