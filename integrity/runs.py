@@ -35,9 +35,13 @@ PORTS = range(20000, 30000)
 DOCKER_MARK = "docker"
 
 
+#: The machine's own place for temporary files while a run takes in those of this process.
+_outside: str | None = None
+
+
 def base_directory() -> Path:
     """The folder of all runs of this user, made if needed, and open to nobody else."""
-    base = Path(tempfile.gettempdir()) / f"kafka-integrity-{os.getuid()}"
+    base = Path(_outside or tempfile.gettempdir()) / f"kafka-integrity-{os.getuid()}"
     try:
         base.mkdir(mode=0o700, exist_ok=True)
         found = base.lstat()
@@ -89,6 +93,17 @@ class Run:
         run.swept = sweep(base)
         return run
 
+    def take_in_temporary_files(self) -> None:
+        """From now on this process makes its temporary files in the run's folder, until the run ends.
+
+        They go with it, whatever ends the process: what a killed one leaves is swept by the next run.
+        """
+        global _outside
+        _outside = _outside or tempfile.gettempdir()
+        place = self.directory / "temporary"
+        place.mkdir(exist_ok=True)
+        tempfile.tempdir = str(place)
+
     def lease_port(self) -> int:
         """A free loopback port that no other run of this user takes while this one lives."""
         for port in random.sample(PORTS, len(PORTS)):
@@ -116,6 +131,7 @@ class Run:
         """End every process of this run that is still there, delete its folder, free its ports."""
         if self._lock is None:
             return
+        self._let_go_of_temporary_files()
         end_processes(self.id)
         mounts.unmount_below(self.directory)
         shutil.rmtree(self.directory, ignore_errors=False)
@@ -124,6 +140,11 @@ class Run:
         (self._base / "locks" / self.id).unlink(missing_ok=True)
         self._lock.close()
         self._lock = None
+
+    def _let_go_of_temporary_files(self) -> None:
+        global _outside
+        if _outside is not None and tempfile.tempdir == str(self.directory / "temporary"):
+            tempfile.tempdir, _outside = _outside, None
 
 
 def _is_free(port: int) -> bool:

@@ -102,6 +102,7 @@ class Session:
             handed = features.Handed(runner, member) if member is not None else None
             reports = reporting.install(context, facts, tell=handed.over if handed is not None else None)
             run = Run.begin()
+            run.take_in_temporary_files()
             for words in run.swept:
                 progress.say(words)
             choice = choose(settings)

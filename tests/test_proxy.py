@@ -392,6 +392,30 @@ def test_a_function_may_drop_or_cut(scene: Scene, verdict) -> None:
     assert scene.values(topic) == ["a"]
 
 
+def test_a_coordinator_that_still_loads_is_asked_again(scene: Scene) -> None:
+    """As just after a broker's start: its answer then is an error, and says nothing of the group."""
+    topic, group = scene.topic(), f"group-{uuid.uuid4().hex[:8]}"
+    loading = 14  # COORDINATOR_LOAD_IN_PROGRESS
+
+    def loads(answer, exchange: Exchange) -> None:
+        for described in answer.groups:
+            described.error_code = loading
+            if hasattr(described, "members"):
+                described.members = []
+
+    scene.publish(topic, "a", "b")
+    with scene.client.reader(scene.connection, group=group) as reader:
+        reader.subscribe([topic])
+        assert len(reader.read(2, READ_SECONDS)) == 2
+        reader.commit()
+        with scene.client.admin(scene.connection) as admin:
+            described = scene.proxy.rewrite_answer("DescribeGroups", loads, times=1)
+            assert admin.members(group) == 1
+            fetched = scene.proxy.rewrite_answer("OffsetFetch", loads, times=1)
+            assert admin.committed(group) == {(topic, 0): 2}
+            assert (described.count, fetched.count) == (1, 1)
+
+
 def test_a_committed_reader_is_shown_what_was_aborted_and_what_is_open(scene: Scene) -> None:
     topic = scene.topic()
     options = PublisherOptions(transactional_id=f"txn-{uuid.uuid4().hex[:8]}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import psutil
 import pytest
@@ -102,3 +104,17 @@ def test_nothing_is_left_of_a_run_that_ended(tmp_path):
     run.end()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_temporary_files_are_made_in_the_run_and_end_with_it(monkeypatch):
+    """A check that spills, a file lent by a container, a key: none of it may outlive a killed run."""
+    monkeypatch.setattr("tempfile.tempdir", None)
+    outside, base = tempfile.gettempdir(), runs.base_directory()
+    run = Run.begin()
+    run.take_in_temporary_files()
+    kept = tempfile.mkdtemp()
+    assert run.directory in Path(kept).parents
+    assert runs.base_directory() == base
+    run.end()
+    assert not Path(kept).exists()
+    assert tempfile.gettempdir() == outside

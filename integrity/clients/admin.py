@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import wait_until
+
+T = TypeVar("T")
 
 #: Seconds for a request, before timeout_factor.
 SECONDS = 30.0
@@ -77,6 +80,22 @@ class Admin(ABC):
 
         wait_until(answered, what=f"the offsets of {', '.join(topics)}", seconds=seconds)
         return found
+
+    def _once_coordinated(self, group: str, ask: Callable[[], T | None], seconds: float) -> T:
+        """What ``ask`` answers once the group has a coordinator that has loaded it.
+
+        ask: returns None while it has not: client libraries leave asking again to us.
+        """
+        answers: list[T] = []
+
+        def answered() -> bool:
+            answer = ask()
+            if answer is not None:
+                answers.append(answer)
+            return answer is not None
+
+        wait_until(answered, what=f"the coordinator of {group} to know it", seconds=seconds)
+        return answers[0]
 
     @abstractmethod
     def topics(self) -> list[str]:

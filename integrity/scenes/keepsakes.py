@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kafka import KafkaAdminClient
-
 from integrity.clients.base import Partition
-from integrity.clients.kafka_python.settings import connection_arguments
+from integrity.clients.kafka_python.admin import KafkaPythonAdmin
 from integrity.clients.messages import Message
 from integrity.scene import Scene
 from integrity.scenes import publishers
-from integrity.waiting import scaled
 
 #: The messages of ``publish_over_a_day``: one a minute, in ms since the epoch, and far enough back to be no "now".
 FIRST_AT = 1_700_000_000_000
@@ -91,12 +88,8 @@ def beginnings_of_hours(scene: Scene) -> list[dict[Partition, int]]:
 # -- groups ---------------------------------------------------------------------------------------------
 def members(scene: Scene, group: str) -> dict[str, Any]:
     """The group's members and what each is assigned, as the coordinator sees it (kafka-python asks, for any client)."""
-    admin = KafkaAdminClient(
-        bootstrap_timeout_ms=int(scaled(30.0) * 1000),
-        **connection_arguments(scene.connection, "kafka-integrity-inspection", 10.0),
-    )
+    admin = KafkaPythonAdmin(scene.connection)
     try:
-        found = admin.describe_groups([group])[group]
+        return admin.assignments(group)
     finally:
         admin.close()
-    return {member["member_id"]: member["member_assignment"] for member in found["members"]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
@@ -29,6 +30,11 @@ _LEADERSHIP = (
     KafkaError.UNKNOWN_LEADER_EPOCH,
     # librdkafka's own word for a partition that its metadata does not name yet.
     KafkaError._UNKNOWN_PARTITION,
+)
+_COORDINATION = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
 )
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
 
@@ -102,8 +108,13 @@ class ConfluentAdmin(Admin):
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
         group = self.connection.own(group)
         asked = [ConsumerGroupTopicPartitions(group)]
-        found = self._client.list_consumer_group_offsets(asked, request_timeout=scaled(seconds))[group]
-        return {(p.topic, p.partition): p.offset for p in found.result(scaled(seconds)).topic_partitions}
+
+        def ask() -> list[TopicPartition] | None:
+            found = self._client.list_consumer_group_offsets(asked, request_timeout=scaled(seconds))[group]
+            with _none_if_uncoordinated():
+                return found.result(scaled(seconds)).topic_partitions
+
+        return {(p.topic, p.partition): p.offset for p in self._once_coordinated(group, ask, seconds)}
 
     def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
         places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in before.items()]
@@ -116,8 +127,13 @@ class ConfluentAdmin(Admin):
 
     def members(self, group: str, seconds: float = SECONDS) -> int:
         group = self.connection.own(group)
-        found = self._client.describe_consumer_groups([group], request_timeout=scaled(seconds))[group]
-        return len(found.result(scaled(seconds)).members)
+
+        def ask() -> int | None:
+            found = self._client.describe_consumer_groups([group], request_timeout=scaled(seconds))[group]
+            with _none_if_uncoordinated():
+                return len(found.result(scaled(seconds)).members)
+
+        return self._once_coordinated(group, ask, seconds)
 
     def close(self) -> None:
         """librdkafka ends its threads when the object goes."""
@@ -135,3 +151,13 @@ class ConfluentAdmin(Admin):
     def _add_partitions(self, topic: str, total: int, seconds: float) -> None:
         done = self._client.create_partitions([NewPartitions(topic, total)], operation_timeout=scaled(seconds))
         done[topic].result(scaled(seconds))
+
+
+@contextlib.contextmanager
+def _none_if_uncoordinated() -> Iterator[None]:
+    """Swallow what says that the group's coordinator has just begun, or ceased, to be that; nothing else."""
+    try:
+        yield
+    except KafkaException as error:
+        if error.args[0].code() not in _COORDINATION:
+            raise

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
     FencedLeaderEpochError,
+    GroupIdNotFoundError,
     KafkaError,
     LeaderNotAvailableError,
+    NotCoordinatorError,
     NotLeaderForPartitionError,
     UnknownBrokerIdError,
     UnknownLeaderEpochError,
@@ -34,6 +39,8 @@ _LEADERSHIP = (
     # Nobody leads: kafka-python then asks for a connection to broker -1.
     UnknownBrokerIdError,
 )
+#: The group's coordinator has just begun, or ceased, to be that: it is asked again.
+_COORDINATION = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 
 
 class KafkaPythonAdmin(Admin):
@@ -95,7 +102,14 @@ class KafkaPythonAdmin(Admin):
 
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
         group = self.connection.own(group)
-        found = self._client.list_group_offsets({group: None})[group]
+
+        def ask() -> dict[TopicPartition, Any] | None:
+            try:
+                return self._client.list_group_offsets({group: None})[group]
+            except _COORDINATION:
+                return None
+
+        found = self._once_coordinated(group, ask, seconds)
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
     def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
@@ -110,8 +124,24 @@ class KafkaPythonAdmin(Admin):
             raise KafkaError(f"group {group} was not deleted: {answer}")
 
     def members(self, group: str, seconds: float = SECONDS) -> int:
+        return len(self.assignments(group, seconds))
+
+    def assignments(self, group: str, seconds: float = SECONDS) -> dict[str, Any]:
+        """The group's members and what each is assigned, as its coordinator sees it; empty when there is no group."""
         group = self.connection.own(group)
-        return len(self._client.describe_groups([group])[group]["members"])
+        found = self._once_coordinated(group, lambda: self._described(group), seconds)
+        return {member["member_id"]: member["member_assignment"] for member in found["members"]}
+
+    def _described(self, group: str) -> dict[str, Any] | None:
+        """The group as its coordinator describes it; None when that one is none just now."""
+        found = self._client.describe_groups([group])[group]
+        # kafka-python gives an error's text and, with it, a description of nothing.
+        error = found["error"] or ""
+        if error.startswith(tuple(f"[Error {kind.errno}]" for kind in _COORDINATION)):
+            return None
+        if error and not error.startswith(f"[Error {GroupIdNotFoundError.errno}]"):
+            raise KafkaError(f"group {group} cannot be described: {error}")
+        return found
 
     def close(self) -> None:
         self._client.close()
