@@ -68,23 +68,20 @@ class Admin(ABC):
 
         ask: returns None where a leader was elected, or went, just now: client libraries leave asking again to us.
         """
-        found: dict[Partition, int] = {}
 
-        def answered() -> bool:
+        def ask_if_led() -> dict[Partition, int] | None:
             leaders = {(topic, number): leader for topic in topics for number, leader in self.leaders(topic).items()}
             if any(leader < 0 for leader in leaders.values()):
-                return False
-            answer = ask(list(leaders)) if leaders else {}
-            found.update(answer or {})
-            return answer is not None
+                return None
+            return ask(list(leaders)) if leaders else {}
 
-        wait_until(answered, what=f"the offsets of {', '.join(topics)}", seconds=seconds)
-        return found
+        return self._once_answered(ask_if_led, f"the offsets of {', '.join(topics)}", seconds)
 
-    def _once_coordinated(self, group: str, ask: Callable[[], T | None], seconds: float) -> T:
-        """What ``ask`` answers once the group has a coordinator that has loaded it.
+    def _once_answered(self, ask: Callable[[], T | None], what: str, seconds: float) -> T:
+        """What ``ask`` answers once that is not None; what: what is waited for, in words.
 
-        ask: returns None while it has not: client libraries leave asking again to us.
+        It is None while a leader or a coordinator has just begun, or ceased, to be that: client libraries leave asking
+        again to us.
         """
         answers: list[T] = []
 
@@ -94,7 +91,7 @@ class Admin(ABC):
                 answers.append(answer)
             return answer is not None
 
-        wait_until(answered, what=f"the coordinator of {group} to know it", seconds=seconds)
+        wait_until(answered, what=what, seconds=seconds)
         return answers[0]
 
     @abstractmethod

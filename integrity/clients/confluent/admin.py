@@ -96,12 +96,8 @@ class ConfluentAdmin(Admin):
                 isolation_level=isolation,
                 request_timeout=scaled(seconds),
             )
-            try:
+            with _none_if(_LEADERSHIP):
                 return {(p.topic, p.partition): f.result(scaled(seconds)).offset for p, f in answers.items()}
-            except KafkaException as error:
-                if error.args[0].code() not in _LEADERSHIP:
-                    raise
-                return None
 
         return self._offsets_once_led(topics, ask, seconds)
 
@@ -111,15 +107,22 @@ class ConfluentAdmin(Admin):
 
         def ask() -> list[TopicPartition] | None:
             found = self._client.list_consumer_group_offsets(asked, request_timeout=scaled(seconds))[group]
-            with _none_if_uncoordinated():
+            with _none_if(_COORDINATION):
                 return found.result(scaled(seconds)).topic_partitions
 
-        return {(p.topic, p.partition): p.offset for p in self._once_coordinated(group, ask, seconds)}
+        found = self._once_answered(ask, f"what {group} has committed", seconds)
+        return {(p.topic, p.partition): p.offset for p in found}
 
     def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
         places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in before.items()]
-        for done in self._client.delete_records(places, request_timeout=scaled(seconds)).values():
-            done.result(scaled(seconds))
+
+        def ask() -> bool | None:
+            with _none_if(_LEADERSHIP):
+                for done in self._client.delete_records(places, request_timeout=scaled(seconds)).values():
+                    done.result(scaled(seconds))
+                return True
+
+        self._once_answered(ask, "a leader to delete records", seconds)
 
     def delete_group(self, group: str, seconds: float = SECONDS) -> None:
         group = self.connection.own(group)
@@ -130,10 +133,10 @@ class ConfluentAdmin(Admin):
 
         def ask() -> int | None:
             found = self._client.describe_consumer_groups([group], request_timeout=scaled(seconds))[group]
-            with _none_if_uncoordinated():
+            with _none_if(_COORDINATION):
                 return len(found.result(scaled(seconds)).members)
 
-        return self._once_coordinated(group, ask, seconds)
+        return self._once_answered(ask, f"the members of {group}", seconds)
 
     def close(self) -> None:
         """librdkafka ends its threads when the object goes."""
@@ -154,10 +157,10 @@ class ConfluentAdmin(Admin):
 
 
 @contextlib.contextmanager
-def _none_if_uncoordinated() -> Iterator[None]:
-    """Swallow what says that the group's coordinator has just begun, or ceased, to be that; nothing else."""
+def _none_if(codes: tuple[int, ...]) -> Iterator[None]:
+    """Swallow errors of these codes, and nothing else: the function then ends with None."""
     try:
         yield
     except KafkaException as error:
-        if error.args[0].code() not in _COORDINATION:
+        if error.args[0].code() not in codes:
             raise

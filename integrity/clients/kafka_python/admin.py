@@ -109,13 +109,20 @@ class KafkaPythonAdmin(Admin):
             except _COORDINATION:
                 return None
 
-        found = self._once_coordinated(group, ask, seconds)
+        found = self._once_answered(ask, f"what {group} has committed", seconds)
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
     def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
-        self._client.delete_records(
-            {TopicPartition(*place): offset for place, offset in before.items()}, timeout_ms=_ms(seconds)
-        )
+        offsets = {TopicPartition(*place): offset for place, offset in before.items()}
+
+        def ask() -> bool | None:
+            try:
+                self._client.delete_records(offsets, timeout_ms=_ms(seconds))
+            except _LEADERSHIP:
+                return None
+            return True
+
+        self._once_answered(ask, "a leader to delete records", seconds)
 
     def delete_group(self, group: str, seconds: float = SECONDS) -> None:
         group = self.connection.own(group)
@@ -129,7 +136,7 @@ class KafkaPythonAdmin(Admin):
     def assignments(self, group: str, seconds: float = SECONDS) -> dict[str, Any]:
         """The group's members and what each is assigned, as its coordinator sees it; empty when there is no group."""
         group = self.connection.own(group)
-        found = self._once_coordinated(group, lambda: self._described(group), seconds)
+        found = self._once_answered(lambda: self._described(group), f"the members of {group}", seconds)
         return {member["member_id"]: member["member_assignment"] for member in found["members"]}
 
     def _described(self, group: str) -> dict[str, Any] | None:
