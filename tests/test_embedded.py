@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -46,6 +47,17 @@ def test_stopped_killed_and_frozen_it_comes_back_at_the_same_address(own):
     ]  # fmt: skip
     own.start()
     assert probe.metadata(address).cluster_id == cluster
+
+
+def test_nobody_waits_for_a_broker_that_was_taken_down(own):
+    """An interrupted run takes its brokers down; threads that go on waiting for them would keep it from ending."""
+    own.launch()
+    own.freeze()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(own.await_ready)
+        own.discard()
+        with pytest.raises(BrokerFailed, match="was taken down while it was waited for"):
+            waiting.result(10)
 
 
 def test_which_topics_are_missing_is_said_only_by_a_broker_that_answers(broker):

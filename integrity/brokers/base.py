@@ -200,12 +200,12 @@ class Broker(ABC):
         self.await_ready()
 
     def await_ready(self) -> None:
-        """Wait until a launched broker is ready. Raises BrokerFailed as ``start`` does."""
+        """Wait until a launched broker is ready. Raises BrokerFailed as ``start`` does, or when it is taken down."""
         self._wait(
             lambda: probe.answers(self.bootstrap_servers, self.config.node),
             what=f"{self.label} to answer at {self.bootstrap_servers}",
             seconds=READY_SECONDS,
-            check=self.check_alive,
+            check=self._check_coming,
         )
         self.listener(self.label, "ready", "")
 
@@ -265,6 +265,12 @@ class Broker(ABC):
         """Raise BrokerFailed, with the log's tail, when it should be running and is not."""
         if self._expected_alive and not self.is_alive():
             raise BrokerFailed(f"{self.label} died on its own; the end of its log:\n{self.log_tail()}")
+
+    def _check_coming(self) -> None:
+        # Where several are waited for at a time and the run is interrupted, the threads that wait are to end as well.
+        if not self._expected_alive:
+            raise BrokerFailed(f"{self.label} was taken down while it was waited for")
+        self.check_alive()
 
     def log_tail(self, lines: int = TAIL_LINES) -> str:
         """The last lines of its log, indented, for an error's text."""
