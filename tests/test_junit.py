@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from integrity.reports import _must_be_writable
 from integrity.reports.text import first_sentence
 from tests.report_samples import ENVIRONMENT, ROOT, STEPS, behave, project
 
@@ -363,3 +365,10 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "reports folder" in result.stdout
     assert "cannot be written to" in result.stdout
+
+
+def test_several_processes_may_look_at_the_folder_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for look in [pool.submit(_must_be_writable, tmp_path / "reports") for _ in range(400)]:
+            look.result()
+    assert not list((tmp_path / "reports").iterdir())

@@ -22,6 +22,7 @@ import atexit
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -218,10 +219,10 @@ def install(
 
 
 def _must_be_writable(folder: Path) -> None:
-    probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        # A name of its own: several processes of a run look at the same time.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise Unavailable(f"the reports folder {folder} cannot be written to: {error.strerror}") from error
