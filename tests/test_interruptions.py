@@ -94,3 +94,32 @@ def test_what_a_killed_run_left_is_removed_by_the_next(live):
     assert len(done) == 1
     wait_until(lambda: not live.brokers(), what="the dead run's broker to be gone", seconds=10)
     assert list((live.base / "runs").iterdir()) == []
+
+
+FORGETFUL = """
+import os, signal, sys
+
+class Forgetful:
+    def find_spec(self, name, path=None, target=None):
+        if name == "integrity.session":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                pass
+
+sys.meta_path.insert(0, Forgetful())
+"""
+
+
+def test_an_import_that_forgets_an_interruption_does_not_keep_the_run_going(tmp_path):
+    """Libraries with parts in C do that now and then, in the first second or two."""
+    (tmp_path / "sitecustomize.py").write_text(FORGETFUL)
+    run = subprocess.run(
+        [sys.executable, "-m", "behave", "-D", "broker=embedded", "--dry-run", RESTART],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == -signal.SIGINT, run.stdout
