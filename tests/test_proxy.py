@@ -416,6 +416,21 @@ def test_a_coordinator_that_still_loads_is_asked_again(scene: Scene) -> None:
             assert (described.count, fetched.count) == (1, 1)
 
 
+@pytest.mark.parametrize("error", [5, 6, 78], ids=["no leader", "another leader", "a leader that does not know yet"])
+def test_a_leader_that_has_just_changed_is_asked_again(scene: Scene, error: int) -> None:
+    topic = scene.topic()
+    scene.publish(topic, "a", "b")
+
+    def changes(answer, exchange: Exchange) -> None:
+        for place in (partition for each in answer.topics for partition in each.partitions):
+            place.error_code, place.offset = error, -1
+
+    with scene.client.admin(scene.connection) as admin:
+        changing = scene.proxy.rewrite_answer("ListOffsets", changes, times=1)
+        assert admin.end_offsets([topic]) == {(topic, 0): 2}
+        assert changing.count == 1
+
+
 def test_a_committed_reader_is_shown_what_was_aborted_and_what_is_open(scene: Scene) -> None:
     topic = scene.topic()
     options = PublisherOptions(transactional_id=f"txn-{uuid.uuid4().hex[:8]}")

@@ -51,6 +51,18 @@ def test_the_first_error_is_raised_and_the_others_are_let_go():
         run_together([fails, lambda: barrier.wait(10)], failed=barrier.abort)
 
 
+def test_an_interruption_lets_the_others_go():
+    """Ctrl-C comes to the thread that waits; what it waits for may be long."""
+    let_go = threading.Event()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_together([lambda: let_go.wait(10)], failed=let_go.set, meanwhile=interrupt, every=0.01)
+    assert let_go.is_set()
+
+
 def test_something_is_done_meanwhile():
     looked = threading.Event()
     run_together([lambda: looked.wait(10)], meanwhile=looked.set, every=0.01)

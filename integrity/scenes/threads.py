@@ -19,8 +19,9 @@ def run_together(
 ) -> None:
     """Run every task in a thread of its own and wait for all of them.
 
-    failed: called as soon as one task has raised, so that the others need not wait for it in vain. meanwhile: called by
-    the caller's thread, each ``every`` seconds. The tasks bound their own waits.
+    failed: called as soon as one task has raised, so that the others need not wait for it in vain, or as the run is
+    interrupted, so that they end soon. meanwhile: called by the caller's thread, each ``every`` seconds. The tasks
+    bound their own waits.
     Raises the error of the first task to fail, which the others may only have followed.
     """
     tasks = list(tasks)
@@ -36,7 +37,11 @@ def run_together(
         futures = [pool.submit(task) for task in tasks]
         for future in futures:
             future.add_done_callback(look)
-        while wait(futures, every).not_done:
-            meanwhile()
+        try:
+            while wait(futures, every).not_done:
+                meanwhile()
+        except BaseException:
+            failed()
+            raise
     if first:
         raise first[0]

@@ -27,6 +27,9 @@ READERS = 2
 #: Bytes of a message's value.
 SIZE = 100
 
+#: Messages that a publisher sends between two looks whether it is in vain.
+PIECE = 10_000
+
 #: Sends without an outcome before a publisher waits: enough to keep it busy, few enough that an acknowledgement's time
 #: says something about the broker and not only about the queue.
 MOST_UNSETTLED = 20_000
@@ -49,6 +52,8 @@ class Volume:
         self._began = 0.0
         #: Set when every publisher is done, well or badly: the ends of the partitions stand fast.
         self._published = threading.Event()
+        #: Set when something has failed, or the run is interrupted: what is left need not be done.
+        self._in_vain = threading.Event()
         self._publishers: list[Publisher] = []
         self._readers: list[Reader] = []
 
@@ -63,7 +68,7 @@ class Volume:
         reading = [partial(self._read, places[number::READERS]) for number in range(READERS)]
         self._began = time.monotonic()
         try:
-            run_together([self._publish, *reading], meanwhile=self._show, every=LOOK_SECONDS)
+            run_together([self._publish, *reading], failed=self._in_vain.set, meanwhile=self._show, every=LOOK_SECONDS)
         finally:
             progress.replace_line("")
         self._measure(time.monotonic() - self._began)
@@ -73,7 +78,8 @@ class Volume:
         partitions = order.in_turn(self._scene)
         try:
             run_together(
-                partial(self._publish_share, share + (number < rest), partitions) for number in range(PUBLISHERS)
+                (partial(self._publish_share, share + (number < rest), partitions) for number in range(PUBLISHERS)),
+                failed=self._in_vain.set,
             )
         finally:
             self._published.set()
@@ -82,7 +88,10 @@ class Volume:
         scene = self._scene
         with scene.driver.publisher(scene.connection, scene.recorder, max_unsettled=MOST_UNSETTLED) as publisher:
             self._publishers.append(publisher)
-            publisher.publish(scene.topics[0], count, size=SIZE, partitions=partitions)
+            for begin in range(0, count, PIECE):
+                if self._in_vain.is_set():
+                    return
+                publisher.publish(scene.topics[0], min(PIECE, count - begin), size=SIZE, partitions=partitions)
             publishers.acknowledged(publisher, count, self._seconds)
 
     def _read(self, places: list[Partition]) -> None:
@@ -93,6 +102,8 @@ class Volume:
             reader.assign(dict.fromkeys(places, BEGINNING))
             while not self._published.is_set():
                 reader.drain(LOOK_SECONDS)
+            if self._in_vain.is_set():
+                return
             with scene.driver.admin(scene.connection) as admin:
                 ends = admin.end_offsets(scene.topics)
             reached = {place: offset for place, offset in reader.positions().items() if offset >= 0}

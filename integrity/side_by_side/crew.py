@@ -36,6 +36,8 @@ class _Worker:
         self.at: int | None = None
         #: Whether it has asked for a feature yet; whether any of its features failed; whether it was told to end.
         self.asked = self.failed = self.told_to_end = False
+        #: Whether it was told last that there is nothing left to do: it then ends by itself.
+        self.is_through = False
         #: Where in the file the output of the feature in hand begins.
         self.mark = 0
         self.file = file
@@ -162,6 +164,7 @@ class Crew:
             # One that has just died does not hear it; the next look finds its end closed.
             with suppress(ConnectionError):
                 connection.send(worker.at)
+            worker.is_through = worker.at is None
 
     def _over(self, worker: _Worker, outcome: Outcome | WorkerDied | None) -> None:
         """The feature the worker was at has come to its end, if there was one."""
@@ -229,7 +232,7 @@ class Crew:
         """Those that are at a feature end in the middle of it, as if by Ctrl-C; the others have nothing left to do."""
         self._waiting.clear()
         for worker in self._workers:
-            if worker.at is not None or not worker.asked:
+            if not worker.is_through:
                 worker.told_to_end = True
                 worker.process.terminate()
 

@@ -28,6 +28,9 @@ _LEADERSHIP = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
     # librdkafka's own word for a partition that its metadata does not name yet.
     KafkaError._UNKNOWN_PARTITION,
 )

@@ -13,9 +13,12 @@ from kafka.errors import (
     FencedLeaderEpochError,
     GroupIdNotFoundError,
     KafkaError,
+    KafkaStorageError,
     LeaderNotAvailableError,
     NotCoordinatorError,
     NotLeaderForPartitionError,
+    OffsetNotAvailableError,
+    ReplicaNotAvailableError,
     UnknownBrokerIdError,
     UnknownLeaderEpochError,
     UnknownTopicOrPartitionError,
@@ -30,10 +33,14 @@ from integrity.waiting import scaled
 _NO_ERROR = 0
 _UNKNOWN_TOPIC = UnknownTopicOrPartitionError.errno
 _LEADER_NOT_AVAILABLE = LeaderNotAvailableError.errno
+#: What Kafka's own clients ask again after (4.3.1, PartitionLeaderStrategy and ListOffsetsHandler).
 _LEADERSHIP = (
     FencedLeaderEpochError,
+    KafkaStorageError,
     LeaderNotAvailableError,
     NotLeaderForPartitionError,
+    OffsetNotAvailableError,
+    ReplicaNotAvailableError,
     UnknownLeaderEpochError,
     UnknownTopicOrPartitionError,
     # Nobody leads: kafka-python then asks for a connection to broker -1.
