@@ -298,6 +298,8 @@ def test_the_last_fault_is_what_somebody_did_not_what_came_of_it() -> None:
     assert last_fault([killed, ready, Event(at(3), "topic", "gone", "orders")]) == killed
     damaged = Event(at(4), "broker 1", "damaged", "an index")
     assert last_fault([killed, ready, damaged]) == damaged
+    severed, joined = Event(at(5), "broker 1", "cut off"), Event(at(6), "broker 1", "connected")
+    assert last_fault([killed, ready, severed, joined]) == severed
     assert last_fault([ready]) is None
 
 

@@ -27,7 +27,7 @@ BEGINS = (
     "stopped", "killed", "frozen", "paused", "crashed", "died", "isolated", "partitioned", "unreachable",
     "cut off", "blackhole", "slowed", "throttled",
 )  # fmt: skip
-ENDS = ("ready", "thawed", "resumed", "healed", "reconnected", "restored", "lifted")
+ENDS = ("ready", "thawed", "resumed", "healed", "reconnected", "connected", "restored", "lifted")
 
 #: Part of every life, and no news on a picture.
 QUIET = ("started", "starting", "created", "formatted")

@@ -69,15 +69,17 @@ class CutOff:
     def _strand(self, publisher: Publisher, node: Broker) -> None:
         """Send messages that the leader stores and cannot acknowledge. Raises FaultNotProven when it could."""
         publisher.publish(self._scene.topics[0], STRANDED)
-        wait_until(
-            lambda: self._stored(publisher.id, node) == STRANDED + 1,
+        # Some of them: the client gives up after a second, before it has sent all of them if the machine is busy.
+        stored = wait_until(
+            lambda: max(0, self._stored(publisher.id, node) - 1),
             what=f"{node.label} to store what it cannot acknowledge",
             seconds=STORE_SECONDS,
+            detail=lambda: f"of {STRANDED} messages it has none: {publisher.counts}",
         )
         if publisher.counts["acknowledged"] > 1:
             raise FaultNotProven(f"{node.label} was cut off, and its followers still confirm what it stores")
         self._stranded_publisher = publisher.id
-        self._scene.note(node.label, "has stored", f"{STRANDED} messages that no follower has")
+        self._scene.note(node.label, "has stored", f"{stored} messages that no follower has")
 
     def _publish_to_the_others(self, node: Broker) -> None:
         """Let somebody who asks the others publish; a client that reaches the old leader may go on believing it."""
