@@ -33,7 +33,7 @@ from integrity.waiting import scaled
 _NO_ERROR = 0
 _UNKNOWN_TOPIC = UnknownTopicOrPartitionError.errno
 _LEADER_NOT_AVAILABLE = LeaderNotAvailableError.errno
-#: What Kafka's own clients ask again after (4.3.1, PartitionLeaderStrategy and ListOffsetsHandler).
+#: The leader has just begun, or ceased, to be that: it is asked again, as Kafka's own admin client does.
 _LEADERSHIP = (
     FencedLeaderEpochError,
     KafkaStorageError,
