@@ -16,7 +16,7 @@ import pytest
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Connection, Driver, Message, NotAcknowledged, driver
-from integrity.clients.base import END, Admin
+from integrity.clients.base import BEGINNING, END, Admin
 from integrity.clients.load import Load, LoadFailed
 from integrity.clients.types import SETUP_SECONDS
 from integrity.errors import BadOption
@@ -96,6 +96,27 @@ def test_a_publisher_asks_again_when_the_leader_is_no_broker_it_knows(broker: Em
         publisher.publish(topic, 10)
         assert publisher.flush(10) == 0
         assert publisher.counts["acknowledged"] == 10
+
+
+def test_a_reader_asks_again_when_the_leader_is_no_broker_it_knows(broker: EmbeddedBroker, topic: str) -> None:
+    """The same answer, met by a reader: kafka-python's consumer raises, and fetches from that broker never again."""
+    client = driver("kafka-python")
+    with client.publisher(broker.connection) as publisher:
+        publisher.publish(topic, 10)
+        assert publisher.flush(10) == 0
+    with client.reader(broker.connection) as reader:
+        reader.assign({(topic, partition): BEGINNING for partition in range(3)})
+        reader.positions()
+        for partition in reader._consumer._client.cluster._partitions[topic].values():
+            partition.leader_id = 99
+        seen = 0
+
+        def all_read() -> bool:
+            nonlocal seen
+            seen += reader.drain(0.05)
+            return seen == 10
+
+        wait_until(all_read, what="the reader to have read the ten messages", seconds=10)
 
 
 def rows_of(directory: Path, table: str) -> list[dict]:

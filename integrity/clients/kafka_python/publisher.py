@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError, UnknownBrokerIdError, UnknownError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
 from integrity.clients.base import Connection, Partition, Publisher, PublisherOptions, Reader
 from integrity.clients.kafka_python.batches import Batches
-from integrity.clients.kafka_python.settings import connection_arguments, limit_setup
+from integrity.clients.kafka_python.settings import connection_arguments, prepare
 from integrity.clients.messages import (
     IDENTITY_HEADER,
     NO_TIMESTAMP,
@@ -59,25 +59,6 @@ def _let_sender_wait(producer: KafkaProducer) -> None:
     client.connection_delay = lambda node: max(seconds(node) * 1000, SENDER_WAIT_MS)
 
 
-def _let_sender_ask_for_brokers(producer: KafkaProducer) -> None:
-    """Have kafka-python's sender thread ask for the brokers again when a partition's leader is none it knows.
-
-    A broker that answers while another one is being fenced may name that one as a leader, but no longer list it. The
-    sender then raises before every look at its connections, so that no answer ever reaches it, and goes on like that
-    for ever (kafka-python 3.0.12, kafka/producer/sender.py, ``_send_producer_data``).
-    """
-    client = producer._sender._client
-    connect = client.maybe_connect
-
-    def connect_if_known(node: int, **options: Any) -> None:
-        try:
-            connect(node, **options)
-        except UnknownBrokerIdError:
-            producer._metadata.request_update()
-
-    client.maybe_connect = connect_if_known
-
-
 class KafkaPythonPublisher(Publisher):
     """See integrity.clients.base.Publisher. Outcomes come in on kafka-python's own sender thread."""
 
@@ -110,8 +91,7 @@ class KafkaPythonPublisher(Publisher):
             arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
         self._producer = KafkaProducer(**arguments)
         _let_sender_wait(self._producer)
-        _let_sender_ask_for_brokers(self._producer)
-        limit_setup(self._producer._sender._client._manager)
+        prepare(self._producer._sender._client._manager)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)
         #: Sends that the client took, so that they are under way until they are settled.
         self._taken = 0

@@ -11,7 +11,7 @@ from kafka.structs import OffsetAndMetadata
 
 from integrity.clients.base import BEGINNING, Connection, Partition, Reader, ReaderOptions, Record
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
-from integrity.clients.kafka_python.settings import connection_arguments, limit_setup
+from integrity.clients.kafka_python.settings import connection_arguments, prepare
 from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
 from integrity.history import schema
 from integrity.history.columns import ReaderLog
@@ -57,7 +57,7 @@ class KafkaPythonReader(Reader):
             bootstrap_timeout_ms=int(scaled(30.0) * 1000),
             **connection_arguments(connection, options.client_id, options.request_timeout),
         )
-        limit_setup(self._consumer._client._manager)
+        prepare(self._consumer._client._manager)
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         places = {TopicPartition(*place): at for place, at in offsets.items()}

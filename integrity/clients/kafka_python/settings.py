@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafka.errors import NodeNotReadyError, UnknownBrokerIdError
+from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
 
 from integrity.clients.base import Connection
@@ -37,3 +39,30 @@ def limit_setup(manager: KafkaConnectionManager) -> None:
     milliseconds = int(scaled(SETUP_SECONDS) * 1000)
     manager.config["socket_connection_setup_timeout_ms"] = milliseconds
     manager.config["socket_connection_setup_timeout_max_ms"] = milliseconds
+
+
+def ask_for_brokers(manager: KafkaConnectionManager) -> None:
+    """Have a client that is sent to a broker it does not know take it for one that is away, and ask for the brokers.
+
+    A broker that answers while another one is being fenced may name that one as a leader, but no longer list it.
+    kafka-python (3.0.12) lets an error through then: its producer's thread gets no answer any more and goes on like
+    that for ever (kafka/producer/sender.py, ``_send_producer_data``), its consumer's poll raises and never again
+    fetches from that broker, whose request it takes to be under way (kafka/consumer/fetcher.py,
+    ``_send_fetches_async``).
+    """
+    connect = manager.get_connection
+
+    def connect_if_known(node_id: int, *arguments: Any, **options: Any) -> KafkaConnection:
+        try:
+            return connect(node_id, *arguments, **options)
+        except UnknownBrokerIdError as error:
+            manager.cluster.request_update()
+            raise NodeNotReadyError(node_id) from error
+
+    manager.get_connection = connect_if_known
+
+
+def prepare(manager: KafkaConnectionManager) -> None:
+    """What a publisher's and a reader's connections need besides their arguments."""
+    limit_setup(manager)
+    ask_for_brokers(manager)
