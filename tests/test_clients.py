@@ -461,6 +461,27 @@ def test_a_connection_that_nobody_answers_is_given_up_soon(
         silence.wait()
 
 
+def test_a_broker_that_takes_connections_and_closes_them_is_not_stormed(
+    run: Run, broker: EmbeddedBroker, topic: str
+) -> None:
+    """So does an engine for a container that is down; kafka-python alone connects a thousand times a second then."""
+    with (
+        Proxy(run, broker.bootstrap_servers) as proxy,
+        driver("kafka-python").publisher(Connection(proxy.bootstrap_servers), idempotent=False) as publisher,
+    ):
+        publisher.send(Message(topic, b"before"))
+        assert publisher.flush(10) == 0
+        manager = publisher._producer._sender._client._manager
+        connect, tries = manager._build_transport, []
+        manager._build_transport = lambda *given, **named: tries.append(given) or connect(*given, **named)
+        closed = proxy.cut_off()
+        publisher.send(Message(topic, b"after"))
+        assert publisher.flush(1) == 1
+        assert 1 < len(tries) < 40
+        closed.lift()
+        assert publisher.flush(10) == 0
+
+
 def test_load_in_the_background(client: Driver, connection: Connection, topic: str, tmp_path: Path) -> None:
     with Recorder(tmp_path) as recorder:
         with Load(client, connection, recorder) as load:

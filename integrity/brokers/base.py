@@ -15,7 +15,7 @@ from pathlib import Path
 from integrity.brokers import probe
 from integrity.clients.types import Connection
 from integrity.errors import NotPossible
-from integrity.waiting import WaitTimeout, wait_until
+from integrity.waiting import POLL_SECONDS, WaitTimeout, wait_until
 
 #: Bounds in seconds, before timeout_factor. Generous: a wait ends as soon as its condition holds.
 READY_SECONDS = 60.0
@@ -75,6 +75,8 @@ class Broker(ABC):
 
     #: "embedded", "docker" or "external"
     kind: str
+    #: Seconds between two looks at it while something is waited for.
+    poll_seconds = POLL_SECONDS
 
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
@@ -279,7 +281,7 @@ class Broker(ABC):
 
     def _wait(self, condition: Callable[[], bool], *, what: str, seconds: float, check=None) -> None:
         try:
-            wait_until(condition, what=what, seconds=seconds, check=check)
+            wait_until(condition, what=what, seconds=seconds, check=check, poll_seconds=self.poll_seconds)
         except WaitTimeout as timeout:
             raise BrokerFailed(f"{timeout}; the end of its log:\n{self.log_tail()}") from timeout
 

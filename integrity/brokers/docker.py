@@ -46,8 +46,9 @@ CONTROLLER_PORT = 9093
 #: A container's address in a network changes when it is started or connected again; Java remembers addresses for 30 s.
 FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1 -Dsun.net.inetaddr.negative.ttl=0"
 
-#: Seconds for which "it is running" is believed; asking the engine at every look of a wait would slow the start.
-LOOK_SECONDS = 0.05
+#: Seconds for which "it is running" is believed while it should be; asking the engine at every look of a wait would
+#: slow the start.
+LOOK_SECONDS = 0.25
 
 #: How many paths one command line takes.
 PATHS_AT_ONCE = 500
@@ -84,6 +85,8 @@ class DockerBroker(Broker):
     """
 
     kind = "docker"
+    # Every look goes through the engine, or through its proxy: both take their share of the processors.
+    poll_seconds = 0.04
 
     def __init__(self, config: BrokerConfig, *, image: str, run: _Run, port: int) -> None:
         super().__init__(config)
@@ -136,7 +139,7 @@ class DockerBroker(Broker):
         return None
 
     def is_alive(self) -> bool:
-        if time.monotonic() - self._seen_alive < LOOK_SECONDS:
+        if self._expected_alive and time.monotonic() - self._seen_alive < LOOK_SECONDS:
             return True
         if not self._state().get("Running"):
             return False

@@ -13,6 +13,9 @@ from integrity.clients.security import kafka_python_arguments
 from integrity.clients.types import SETUP_SECONDS
 from integrity.waiting import scaled
 
+#: What kafka-python backs off from under this name is not a broker.
+_METADATA = "metadata"
+
 
 def connection_arguments(connection: Connection, client_id: str, request_timeout: float) -> dict[str, Any]:
     """What every client of this connection is given; request_timeout in seconds.
@@ -62,7 +65,26 @@ def ask_for_brokers(manager: KafkaConnectionManager) -> None:
     manager.get_connection = connect_if_known
 
 
+def keep_back_off(manager: KafkaConnectionManager) -> None:
+    """Have a connection that was closed before the broker said a word count as one that failed.
+
+    That is what an engine does with connections to a container that is down. kafka-python (3.0.12) takes it for a
+    success (kafka/net/manager.py, ``_connect``), so it connects again at once, a thousand times a second.
+    """
+    forget = manager.reset_backoff
+
+    def forget_if_connected(node_id: int | str) -> None:
+        connection = manager._conns.get(node_id)
+        if node_id == _METADATA or (connection is not None and connection.connected):
+            forget(node_id)
+        else:
+            manager.update_backoff(node_id)
+
+    manager.reset_backoff = forget_if_connected
+
+
 def prepare(manager: KafkaConnectionManager) -> None:
     """What a publisher's and a reader's connections need besides their arguments."""
     limit_setup(manager)
     ask_for_brokers(manager)
+    keep_back_off(manager)
