@@ -51,10 +51,11 @@ def ask(address: str, request: Any, seconds: float = PROBE_SECONDS) -> Any:
 
     Raises OSError when the broker cannot be reached or does not answer within ``seconds``.
     """
-    protocol = KafkaProtocol(client_id="kafka-integrity-probe")
-    protocol.send_request(request)
+    # Connected first: who waits for a broker asks a hundred times and more before there is anybody to be asked.
     with socket.create_connection(split_address(address), timeout=seconds) as connection:
         connection.settimeout(seconds)
+        protocol = KafkaProtocol(client_id="kafka-integrity-probe")
+        protocol.send_request(request)
         connection.sendall(protocol.send_bytes())
         while True:
             data = connection.recv(65536)

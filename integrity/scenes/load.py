@@ -25,7 +25,7 @@ FIRST_BURST = 200
 
 #: Then it sends this many, waits this long (seconds), and so on.
 BURST = 10
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 
 #: Sends without an outcome before a publisher waits: what it keeps on sending while the broker is away.
 MOST_UNSETTLED = 500

@@ -28,7 +28,7 @@ from integrity.history.recorder import Recorder
 from integrity.waiting import scaled
 
 #: Milliseconds that the sender thread waits for a broker that can take nothing at the moment.
-SENDER_WAIT_MS = 20.0
+SENDER_WAIT_MS = 50.0
 
 #: Seconds between two looks at how many messages are under way, and of one flush.
 PROGRESS_SECONDS = 0.02
