@@ -349,7 +349,8 @@ def test_offsets_in_a_transaction(client: Driver, connection: Connection, admin:
         publisher.publish(topic, 1, partitions=[1])
         publisher.send_offsets({(topic, 0): 10}, reader)
         assert publisher.commit() == "committed"
-    assert admin.committed(group)[topic, 0] == 10
+    # A commit is acknowledged once it is decided; the group hears of it a moment later.
+    wait_until(lambda: admin.committed(group) == {(topic, 0): 10}, what="the group's offset", seconds=10)
 
 
 def test_a_group_is_shared_joined_left_and_deserted(

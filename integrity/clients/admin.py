@@ -129,7 +129,10 @@ class Admin(ABC):
 
     @abstractmethod
     def committed(self, group: str, seconds: float = SECONDS) -> dict[Partition, int]:
-        """What the consumer group has committed: the next offset to be read, by partition."""
+        """What the consumer group has committed: the next offset to be read, by partition.
+
+        What a transaction commits for the group may show a moment after that was acknowledged.
+        """
 
     @abstractmethod
     def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
