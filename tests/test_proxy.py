@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -19,6 +21,7 @@ from integrity.brokers import probe
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Connection, Driver, Message, PublisherOptions, Record, driver
 from integrity.faults.network import CUT, DROP, Batch, Exchange, Proxy, ProxyFailed, Records, Reply, answers
+from integrity.faults.network.process import SERVER
 from integrity.runs import Run
 from integrity.waiting import WaitTimeout
 
@@ -80,6 +83,21 @@ def scene(request: pytest.FixtureRequest, shared: Proxy) -> Iterator[Scene]:
 
 
 # -- idle -------------------------------------------------------------------------------------------------
+def test_the_process_imports_no_client_library_of_the_suite() -> None:
+    """Every scenario on the wire waits for that process to start; what the history's columns need takes as long again."""
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys, {SERVER}; print('pyarrow' in sys.modules, 'integrity.clients' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["False", "False"]
+
+
 def test_ten_thousand_messages_pass_unchanged_and_unnoticed(scene: Scene) -> None:
     topic = scene.topic(partitions=3)
     with scene.client.publisher(scene.connection) as publisher:

@@ -15,6 +15,7 @@ from pathlib import Path
 from integrity.brokers import probe
 from integrity.clients.types import Connection
 from integrity.errors import NotPossible
+from integrity.listening import Listener, ignore
 from integrity.waiting import POLL_SECONDS, WaitTimeout, wait_until
 
 #: Bounds in seconds, before timeout_factor. Generous: a wait ends as soon as its condition holds.
@@ -58,14 +59,6 @@ def require_older(version: str, own: str) -> None:
         raise NotPossible(f"Kafka {own} is under test, so there is no upgrade from {version}")
 
 
-#: Called with (subject, what, detail) at each change, to become a row of the history's ``events``.
-Listener = Callable[[str, str, str], None]
-
-
-def _ignore(subject: str, what: str, detail: str) -> None:
-    """The listener of a broker nobody listens to."""
-
-
 class Broker(ABC):
     """A real Kafka broker under the suite's control.
 
@@ -81,7 +74,7 @@ class Broker(ABC):
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
         self.label = config.label
-        self.listener: Listener = _ignore
+        self.listener: Listener = ignore
         #: Whether it is suspended: it lives, and whoever asks it something waits in vain.
         self.is_frozen = False
         self._expected_alive = False

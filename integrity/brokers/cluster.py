@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from integrity.brokers import administration, probe
-from integrity.brokers.base import READY_SECONDS, Broker, BrokerConfig, BrokerFailed, Listener
+from integrity.brokers.base import READY_SECONDS, Broker, BrokerConfig, BrokerFailed
 from integrity.clients.types import Partition
 from integrity.errors import NotPossible
+from integrity.listening import Listener
 from integrity.waiting import WaitTimeout, wait_until
 
 #: Combined nodes of a cluster, each of them a broker and a controller.

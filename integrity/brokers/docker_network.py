@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Sequence
 from contextlib import closing
 
-from integrity.brokers.base import Listener, _ignore
 from integrity.brokers.docker import CONTROLLER_PORT, DockerBroker
 from integrity.brokers.engine import LABEL, engine
+from integrity.listening import Listener, ignore
 from integrity.runs import Run
 
 #: The listener at which brokers reach each other, and its port.
@@ -23,7 +23,7 @@ class DockerNetwork:
     """A labelled network of the run for these brokers, which must not have been started yet."""
 
     def __init__(self, run: Run, nodes: Sequence[DockerBroker]) -> None:
-        self.listener: Listener = _ignore
+        self.listener: Listener = ignore
         self._name = f"kafka-integrity-{run.id}-{secrets.token_hex(3)}"
         self._isolated: list[DockerBroker] = []
         with closing(engine()) as client:

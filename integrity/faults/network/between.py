@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from integrity.brokers.base import Broker, Listener
+from integrity.brokers.base import Broker
 from integrity.faults.network.fault import Fault
 from integrity.faults.network.proxy import Proxy
+from integrity.listening import Listener
 from integrity.runs import Run
 
 #: The listener at which brokers reach each other.

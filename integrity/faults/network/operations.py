@@ -6,12 +6,12 @@ import itertools
 from abc import ABC, abstractmethod
 from typing import Any
 
-from integrity.brokers.base import Listener
 from integrity.faults.network import codec
 from integrity.faults.network.exchange import Rewriter
 from integrity.faults.network.fault import Fault, Held
 from integrity.faults.network.rewriting import Functions
 from integrity.faults.network.rules import Action, Condition, Rule, Where
+from integrity.listening import Listener
 
 
 class Operations(ABC):

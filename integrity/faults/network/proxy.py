@@ -9,7 +9,6 @@ from typing import Any
 
 from kafka.protocol.api_message import ApiMessage
 
-from integrity.brokers.base import Listener, _ignore
 from integrity.brokers.probe import split_address
 from integrity.faults.network import wire
 from integrity.faults.network.exchange import Ask, Learned, Noticed, Struck
@@ -17,6 +16,7 @@ from integrity.faults.network.fault import Fault
 from integrity.faults.network.operations import Operations
 from integrity.faults.network.process import Process, ProxyFailed
 from integrity.faults.network.rewriting import Rewriting
+from integrity.listening import Listener, ignore
 from integrity.runs import Run
 from integrity.waiting import scaled
 
@@ -48,7 +48,7 @@ class Proxy(Operations):
     themselves. listener: hears ('network', what, detail); it may be replaced at any time and is called on a thread.
     """
 
-    def __init__(self, run: Run, upstream: str | Mapping[str, str] = "", *, listener: Listener = _ignore) -> None:
+    def __init__(self, run: Run, upstream: str | Mapping[str, str] = "", *, listener: Listener = ignore) -> None:
         super().__init__()
         self.listener = listener
         self.links: dict[str, Link] = {}
