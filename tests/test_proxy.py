@@ -84,7 +84,7 @@ def scene(request: pytest.FixtureRequest, shared: Proxy) -> Iterator[Scene]:
 
 # -- idle -------------------------------------------------------------------------------------------------
 def test_the_process_imports_no_client_library_of_the_suite() -> None:
-    """Every scenario on the wire waits for that process to start; what the history's columns need takes as long again."""
+    """A scenario on the wire waits for that process; what the history's columns need would take as long again."""
     found = subprocess.run(
         [
             sys.executable,
