@@ -7,14 +7,12 @@ broker's files while it is down, and sent once more when it is back.
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
 from kafka.errors import LeaderNotAvailableError, NotLeaderForPartitionError, UnknownTopicOrPartitionError
-from kafka.protocol.parser import KafkaProtocol
-from kafka.protocol.producer import ProduceRequest, ProduceResponse
+from kafka.protocol.producer import ProduceRequest
 
-from integrity.brokers.probe import split_address
+from integrity.brokers import probe
 from integrity.clients.base import Partition
 from integrity.faults.disk import own_files, segments
 from integrity.scene import Scene
@@ -90,7 +88,8 @@ def _produce(scene: Scene, partition: Partition, records: bytes) -> int:
 
     def taken_or_refused() -> bool:
         nonlocal answer
-        answer = _ask(scene.connection.bootstrap_servers, request).responses[0].partition_responses[0]
+        found = probe.ask(scene.connection.bootstrap_servers, request, scaled(ANSWER_SECONDS))
+        answer = found.responses[0].partition_responses[0]
         return answer.error_code not in NOT_LED
 
     wait_until(
@@ -103,16 +102,3 @@ def _produce(scene: Scene, partition: Partition, records: bytes) -> int:
     if answer.error_code:
         raise AssertionError(f"the broker refused the batch that was sent again to {topic}-{number}: {answer}")
     return answer.base_offset
-
-
-def _ask(address: str, request) -> ProduceResponse:
-    protocol = KafkaProtocol(client_id="kafka-integrity-retry")
-    protocol.send_request(request)
-    with socket.create_connection(split_address(address), timeout=scaled(ANSWER_SECONDS)) as connection:
-        connection.sendall(protocol.send_bytes())
-        while True:
-            data = connection.recv(65536)
-            if not data:
-                raise ConnectionResetError(f"{address} closed the connection instead of answering")
-            for _, response in protocol.receive_bytes(data):
-                return response
