@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from integrity import runs
+from integrity import mounts, runs
 from integrity.errors import Unavailable
 from integrity.runs import Run
 from integrity.waiting import wait_until
@@ -45,6 +45,45 @@ def test_what_a_killed_run_left_is_removed(tmp_path, killed_run):
     assert not (tmp_path / "runs" / run_id).exists()
     assert len(done) == 1
     assert "1 process(es)" in done[0]
+
+
+KILLED_RUN_WITH_A_SMALL_DISK = """
+import subprocess, sys, time, pathlib
+from integrity import mounts
+from integrity.errors import NotPossible
+from integrity.runs import Run
+run = Run(pathlib.Path(sys.argv[1]))
+disk = run.directory / "broker"
+disk.mkdir()
+try:
+    mounts.mount_small(disk, 1)
+except NotPossible as reason:
+    run.end()
+    print(reason, flush=True)
+    sys.exit()
+writes = "import time; log = open('log', 'w'); log.write('x'); log.flush(); print('ready', flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", writes, str(disk)], cwd=disk, stdout=subprocess.PIPE, text=True)
+child.stdout.readline()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_small_disk_that_a_killed_run_left_is_taken_away(tmp_path):
+    """Though what the run had started still stands in it and writes to it."""
+    words = [sys.executable, "-c", KILLED_RUN_WITH_A_SMALL_DISK, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        said = process.stdout.readline().strip()
+        process.send_signal(signal.SIGKILL)
+    if said != "ready":
+        pytest.skip(said)
+    assert str(tmp_path) in mounts.MOUNTS.read_text()
+    try:
+        assert len(runs.sweep(tmp_path)) == 1
+        assert str(tmp_path) not in mounts.MOUNTS.read_text()
+    finally:
+        mounts.unmount_below(tmp_path)
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_living_run_is_left_alone(tmp_path):
