@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -42,6 +43,20 @@ def test_bounds_are_scaled():
     with pytest.raises(WaitTimeout):
         wait_until(lambda: False, what="anything", seconds=60)
     assert 0.6 <= time.monotonic() - began < 30
+
+
+def test_a_look_that_takes_long_is_taken_less_often():
+    """Ten looks in a row at a broker's answers would take a processor from the broker that is waited for."""
+    looks = []
+
+    def look() -> None:
+        looks.append(time.monotonic())
+        while time.monotonic() < looks[-1] + 0.02:
+            pass
+
+    with pytest.raises(WaitTimeout):
+        wait_until(look, what="anything", seconds=1)
+    assert all(later - earlier >= 0.1 for earlier, later in pairwise(looks[:-1]))
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", None, "no-such-encoding"])

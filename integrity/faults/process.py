@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from integrity.brokers import kraft
 from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker
-from integrity.waiting import wait_until
+from integrity.waiting import POLL_SECONDS, wait_until
 
 #: How a broker can be taken down, in the features' words.
 WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
@@ -87,6 +87,8 @@ def kill_while_recovering(broker: Broker, times: int) -> None:
             what=f"{broker.label} to recover from the kill",
             seconds=READY_SECONDS,
             check=broker.check_alive,
+            # It is through within a moment, so however long a look takes the next one follows soon.
+            poll_seconds=POLL_SECONDS,
         )
         broker.kill()
         done += SERVING not in broker.log(mark)
