@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,11 @@ from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.runs import Run
 from integrity.settings import Settings
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C even in the background of a script, where it is ignored and whatever is started inherits that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
