@@ -44,7 +44,8 @@ HEAP = "-Xmx512m"
 CONTROLLER_PORT = 9093
 
 #: A container's address in a network changes when it is started or connected again; Java remembers addresses for 30 s.
-FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1 -Dsun.net.inetaddr.negative.ttl=0"
+#: (That there is none it remembers for 10 s whatever is said here: so says its security file, but for our image.)
+FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1"
 
 #: Seconds for which "it is running" is believed while it should be; asking the engine at every look of a wait would
 #: slow the start.
