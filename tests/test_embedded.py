@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+from kafka.errors import UnknownTopicOrPartitionError
 
 from integrity.brokers import probe
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
+from integrity.clients import driver
 from integrity.faults import process
+from integrity.faults.network import Proxy
 from integrity.waiting import wait_until
 
 
@@ -66,6 +70,23 @@ def test_which_topics_are_missing_is_said_only_by_a_broker_that_answers(broker):
         closed.bind(("127.0.0.1", 0))
         host, port = closed.getsockname()
         assert probe.missing(f"{host}:{port}", ["nobody-made-this"]) == []
+
+
+def test_a_topic_is_missing_only_where_every_broker_says_so(run, broker):
+    """One that was cut off from the others may learn of a new topic seconds after them, and still answers."""
+    topic = f"known-{uuid.uuid4().hex[:12]}"
+    with driver("kafka-python").admin(broker.connection) as admin:
+        admin.create_topic(topic, partitions=1)
+
+        def know_nothing(answer, exchange):
+            for each in answer.topics:
+                each.error_code = UnknownTopicOrPartitionError.errno
+            return answer
+
+        with Proxy(run, broker.bootstrap_servers) as behind, behind.rewrite_answer("Metadata", know_nothing):
+            assert probe.missing(behind.bootstrap_servers, [topic]) == [topic]
+            assert probe.missing(f"{behind.bootstrap_servers},{broker.bootstrap_servers}", [topic]) == []
+        admin.delete_topic(topic)
 
 
 def test_it_listens_on_loopback_only(broker):

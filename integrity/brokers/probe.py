@@ -79,16 +79,18 @@ def answers(address: str, node: int) -> bool:
 
 
 def missing(address: str, topics: Sequence[str]) -> list[str]:
-    """Those of the topics that a broker at one of the addresses (by commas) says are not there; none if nobody answers.
+    """Those of the topics that every broker that answers at the addresses (by commas) says are not there.
 
-    A broker that knows of no brokers has not yet learned of topics either.
+    None if nobody answers. A broker that knows of no brokers has not yet learned of topics either, and one that was cut
+    off from the others may learn of a new topic seconds after them.
     """
+    unknown = UnknownTopicOrPartitionError.errno
+    gone: list[set[str]] = []
     for one in address.split(","):
         try:
             response = metadata(one, list(topics))
         except OSError:
             continue
         if response.brokers:
-            unknown = UnknownTopicOrPartitionError.errno
-            return [topic.name for topic in response.topics if topic.error_code == unknown]
-    return []
+            gone.append({topic.name for topic in response.topics if topic.error_code == unknown})
+    return sorted(set.intersection(*gone)) if gone else []
