@@ -43,7 +43,7 @@ def test_anomalies_exit_1_and_are_told_in_words(tmp_path: Path, capsys: pytest.C
     history.event(11, "broker 1", "ready")
     assert main([str(history.save(tmp_path))]) == 1
     assert capsys.readouterr().out == (
-        "not intact: 3 messages acknowledged, 2 records read\n"
+        "not intact: lost 1 (3 messages acknowledged, 2 records read)\n"
         "lost: 1 acknowledged message nobody read\n"
         "  - message 2 of publisher 0, acknowledged at offset 2 of t-0, was read by nobody: the brokers' files were "
         "not searched for it (last event before it: broker 1 killed (SIGKILL) at 12:00:09.000)\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -133,11 +134,17 @@ def test_ascii_where_ticks_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> N
     assert said.isascii()
 
 
-def test_a_long_sentence_is_cut_and_a_path_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = shown(monkeypatch, Terminal("utf-8", tty=False), sentence="word " * 100).splitlines()
-    assert all(len(line) <= console.COLUMNS for line in said)
-    assert said[1].endswith("…")
-    assert said[-1] == "Report: reports/report.html"
+def test_a_long_sentence_is_cut_to_the_terminal_and_a_path_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((60, 24)))
+    said = shown(monkeypatch, Terminal("utf-8", tty=True), sentence="word " * 50).splitlines()
+    assert "…" in said[1]
+    assert said[1].count("word") < 15
+    assert "Report: reports/report.html" in said[-1]
+
+
+def test_a_log_keeps_the_whole_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = shown(monkeypatch, Terminal("utf-8", tty=False), sentence="word " * 50).splitlines()
+    assert said[1].count("word") == 50
 
 
 def test_a_run_ends_with_them_whatever_is_captured(tmp_path: Path) -> None:

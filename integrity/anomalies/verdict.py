@@ -118,14 +118,18 @@ class Verdict:
         }
 
     def words(self) -> str:
-        """The verdict for a reader, in lines: the conclusion, then each anomaly with its examples."""
+        """The verdict for a reader, in lines: the conclusion, then each anomaly with its examples.
+
+        The conclusion names what was found, so that it says enough where only one line is shown.
+        """
         scope = (
             f"{self.acknowledged:,} {_plural(self.acknowledged, 'message', 'messages')} acknowledged, "
             f"{self.read:,} {_plural(self.read, 'record', 'records')} read"
         )
         if self.intact:
             return f"intact: {scope}"
-        lines = [f"not intact: {scope}"]
+        found = ", ".join(f"{name} {finding.count:,}" for name, finding in self.findings.items())
+        lines = [f"not intact: {found} ({scope})" if found else f"not intact: {scope}"]
         lines += self.reasons
         for name in self.findings:
             lines += self.words_of(name).splitlines()

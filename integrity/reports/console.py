@@ -22,9 +22,6 @@ MOST_PROBLEMS = 5
 #: Different reasons for skipping that are named.
 MOST_REASONS = 2
 
-#: A line's length where no terminal says how wide it is.
-COLUMNS = 160
-
 _GREEN, _RED, _YELLOW, _DIM, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
 
@@ -99,12 +96,12 @@ def coloured() -> bool:
 
 
 def show(run: RunFacts, features: list[FeatureView], report: Path, evidence: Path | None) -> None:
-    """Print the summary where people look; long sentences are cut to the terminal's width, paths never."""
+    """Print the summary where people look; on a terminal long sentences are cut to its width, paths never."""
     on_terminal = progress.terminal().isatty()
-    columns = shutil.get_terminal_size((COLUMNS, 24)).columns if on_terminal else COLUMNS
+    columns = shutil.get_terminal_size().columns if on_terminal else None
     colours = coloured()
     for colour, line in summary(run, features, report, evidence):
-        if len(line) > columns and not line.startswith(("Report:", "Evidence:")):
+        if columns and len(line) > columns and not line.startswith(("Report:", "Evidence:")):
             line = line[: columns - 1].rstrip() + "…"
         line = progress.printable(line, progress.terminal().encoding)
         progress.say(f"{colour}{line}{_PLAIN}" if colours and colour else line)
