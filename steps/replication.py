@@ -131,6 +131,12 @@ def the_last_replica_loses_its_tail(context, messages):
     unreplicated.lose_power_alone(context.scene, messages)
 
 
+@when("the follower is killed and the leader loses its power, and both are started again, the follower first")
+@skippable
+def the_last_known_leader_leads_again(context):
+    unreplicated.lose_power_after_follower(context.scene)
+
+
 # -- the network ------------------------------------------------------------------------------------------
 @given("clients that reach the brokers over a network that can be cut")
 def clients_over_a_network(context):

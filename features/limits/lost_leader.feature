@@ -39,3 +39,14 @@ Feature: What only one broker has goes with that broker
       And a topic with 1 partition and 2 replicas, 1 of which must be in sync
       When the leader acknowledges 1,000 messages alone and loses its power
       Then acknowledged messages are found to be lost on disk
+
+  Rule: A follower that crashed is not trusted to have everything, even if it has
+    With nobody left who is, the last leader leads again, with what it still has, and the follower cuts off the rest.
+    What protects: one more replica that stays up, or a flush for every message.
+
+    Scenario: Messages are lost with the leader's power although a follower that crashed has them all, and the loss is found
+      Given three running brokers
+      And a topic with 1 partition and 2 replicas, 2 of which must be in sync
+      And 1,000 messages were acknowledged
+      When the follower is killed and the leader loses its power, and both are started again, the follower first
+      Then acknowledged messages are found to be lost on disk

@@ -26,7 +26,7 @@ def require_alike(scene: Scene) -> None:
     found: list[str] = []
 
     def alike() -> bool:
-        held = {node.label: _held(node, scene.topics) for node in cluster.nodes}
+        held = {node.label: held_by(node, scene.topics) for node in cluster.nodes}
         found[:] = _differences(held)
         return not found
 
@@ -36,7 +36,7 @@ def require_alike(scene: Scene) -> None:
         raise AssertionError(f"{timeout}: {'; '.join(found)}") from timeout
 
 
-def _held(node: Broker, topics: list[str]) -> dict[Partition, list[Row]]:
+def held_by(node: Broker, topics: list[str]) -> dict[Partition, list[Row]]:
     """The records of each partition that the broker has a replica of, in the order of its files."""
     with node.look() as directory:
         held: dict[Partition, list[Row]] = {}

@@ -9,6 +9,7 @@ from integrity.faults import process
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes.outages import Outages
 from integrity.scenes.publishers import acknowledged
+from integrity.scenes.replicas import held_by
 from integrity.scenes.replication import Replication
 
 #: Messages are sent in so many portions, each acknowledged before the next: a follower that has asked already gets
@@ -55,6 +56,27 @@ def lose_power_alone(scene: Scene, count: int) -> None:
     leader.start()
     follower.start()
     scene.part(Replication).recovered()
+
+
+def lose_power_after_follower(scene: Scene) -> None:
+    """Kill the follower, take from the leader what it had not flushed, and start both, the follower first.
+
+    A follower that has crashed is no longer taken for one that is in sync, and with nobody else in sync the last leader
+    leads again (KIP-966, "last known leader"). Raises FaultNotProven unless the follower's files hold everything.
+    """
+    replication = scene.part(Replication)
+    leader, (follower,) = replication.holder("leader"), replication.followers()
+    process.WAYS_DOWN["killed"](follower)
+    replication.wait_for_in_sync(1)
+    process.WAYS_DOWN["killed"](leader)
+    had, has = (sum(map(len, held_by(node, scene.topics).values())) for node in (leader, follower))
+    if has < had:
+        raise process.FaultNotProven(f"{follower.label} was to have all {had:,} messages, and has {has:,}")
+    scene.note(follower.label, "has every message", f"{has:,} of them are in its files")
+    scene.part(Outages).cut(leader)
+    follower.start()
+    leader.start()
+    replication.recovered()
 
 
 def _alone(scene: Scene, count: int) -> tuple[Broker, Broker]:
