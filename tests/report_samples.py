@@ -254,7 +254,7 @@ from integrity.reports import timeline
 use_step_matcher("re")
 
 def record(context, **how):
-    context.history = Path(tempfile.mkdtemp()) / "history"
+    context.history = Path(tempfile.mkdtemp(dir=".")) / "history"
     context.facts.verdict = history(context.history, **how)
     context.facts.timeline = timeline.from_history(context.history, context.facts.verdict)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import socket
 import subprocess
+import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -51,6 +54,20 @@ def test_stopped_killed_and_frozen_it_comes_back_at_the_same_address(own):
     ]  # fmt: skip
     own.start()
     assert probe.metadata(address).cluster_id == cluster
+
+
+def test_a_killed_broker_leaves_nothing_in_the_machines_temporary_folder(own):
+    """Codecs unpack libraries into files, which they remove only when they end in order."""
+    own.start()
+    with driver("kafka-python").admin(own.connection) as admin:
+        admin.create_topic("compressed", partitions=1, configs={"compression.type": "lz4"})
+    with driver("kafka-python").publisher(own.connection, None) as publisher:
+        publisher.publish("compressed", 1)
+        assert publisher.flush(10) == 0
+    files = [each.path for each in psutil.Process(own._process.pid).memory_maps() if "lz4" in each.path]
+    assert files
+    assert all(Path(file).is_relative_to(own.data_directory.parent) for file in files), files
+    assert not Path(tempfile.gettempdir(), f"hsperfdata_{getpass.getuser()}", str(own._process.pid)).exists()
 
 
 def test_nobody_waits_for_a_broker_that_was_taken_down(own):

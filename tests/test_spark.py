@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from integrity.anomalies import HistoryUnreadable, check, spark, spark_session
 from integrity.check import main
 from integrity.errors import Unavailable
 from tests.histories import History, sound
+from tests.report_samples import ROOT
 from tests.test_anomalies import PLANTED, SOUND
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install -r requirements-spark.txt")
@@ -28,10 +31,11 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[object]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A local Spark, one for all tests."""
+    warehouse = {"spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}
     try:
-        session = spark_session.session("local[2]", **SMALL)
+        session = spark_session.session("local[2]", **SMALL, **warehouse)
     except Unavailable as reason:
         pytest.skip(str(reason))
     yield session
@@ -94,6 +98,19 @@ def test_without_a_java_that_will_do_it_is_one_line(tmp_path: Path, monkeypatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match="no java on the PATH"):
         spark_session.require_java()
+
+
+def test_it_leaves_nothing_where_it_was_called(engine, tmp_path: Path) -> None:
+    folder, place = sound().save(tmp_path / "history"), tmp_path / "place"
+    place.mkdir()
+    small = " ".join(f"--conf '{name}={value}'" for name, value in SMALL.items())
+    done = subprocess.run(
+        [sys.executable, "-m", "integrity.check", "--engine", "spark", str(folder)],
+        cwd=place, env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_SUBMIT_ARGS": f"{small} pyspark-shell"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout == "intact: 5 messages acknowledged, 5 records read\n", done.stderr
+    assert list(place.iterdir()) == []
 
 
 def test_an_old_java_is_told_so(tmp_path: Path, monkeypatch) -> None:

@@ -7,7 +7,9 @@ passes through Python but the verdict's examples.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,17 +58,19 @@ def check(
     if not directories:
         raise HistoryUnreadable("no history directory was named")
     engine.refuse_twice([str(directory) for directory in directories])
-    own = session(master) if spark is None else None
-    using = spark or own
-    try:
-        return _History(using, [str(directory) for directory in directories]).judge(checks or CHECKS, examples)
-    except _spark_errors() as error:
-        if _is_mistake(error):
-            raise
-        raise HistoryUnreadable(f"{', '.join(map(str, directories))}: {first_line(error)}") from error
-    finally:
-        if own is not None:
-            own.stop()
+    with ExitStack() as stack:
+        using = spark
+        if using is None:
+            # Spark makes this folder at once, though nothing is put there; by default where the caller happens to be.
+            warehouse = stack.enter_context(tempfile.TemporaryDirectory(prefix="integrity-check-"))
+            using = session(master, **{"spark.sql.warehouse.dir": warehouse})
+            stack.callback(using.stop)
+        try:
+            return _History(using, [str(directory) for directory in directories]).judge(checks or CHECKS, examples)
+        except _spark_errors() as error:
+            if _is_mistake(error):
+                raise
+            raise HistoryUnreadable(f"{', '.join(map(str, directories))}: {first_line(error)}") from error
 
 
 class _History:

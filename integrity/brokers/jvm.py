@@ -26,6 +26,8 @@ FLAGS = [
     "-XX:+UseSerialGC",
     "-Xmx512m",
     "-XX:+ExitOnOutOfMemoryError",
+    # No file of counters for other programs, which a killed broker would leave in the machine's temporary folder.
+    "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
@@ -50,7 +52,10 @@ TOOL_SECONDS = 60
 
 
 def command(distribution: Distribution, folder: Path, main: str, *arguments: str, flags: list[str] | None = None):
-    """The command line that runs a class of Kafka's; its logging is set up in ``folder``."""
+    """The command line that runs a class of Kafka's; its logging is set up in ``folder``.
+
+    Temporary files go there too: the codecs unpack libraries into such, and leave them behind when they are killed.
+    """
     logging = folder / "log4j.properties"
     uses_log4j2 = any("log4j-core" in jar.name for jar in distribution.jars)
     logging.write_text(LOG4J2 if uses_log4j2 else RELOAD4J)
@@ -60,6 +65,7 @@ def command(distribution: Distribution, folder: Path, main: str, *arguments: str
         *FLAGS,
         *(flags or []),
         f"-D{variable}={logging.as_uri()}",
+        f"-Djava.io.tmpdir={folder}",
         "-cp",
         distribution.class_path,
         main,
