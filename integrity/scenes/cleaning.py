@@ -10,6 +10,7 @@ from integrity.clients.messages import Message
 from integrity.faults.disk import checkpoints
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes import publishers
+from integrity.scenes.words import place
 from integrity.waiting import wait_until
 
 #: A broker with these settings begins to clean at its start and looks for work several times a second.
@@ -110,13 +111,21 @@ def _held(scene: Scene) -> dict[int, int]:
     return held
 
 
-def latest_values(scene: Scene) -> dict[bytes, bytes | None]:
-    """What a reader who keeps the last value of each key ends up with; deleted keys are None."""
+def wrong_values(scene: Scene) -> list[str]:
+    """Each key for which a reader who keeps its last value does not end up with the latest one, in words."""
     with scene.driver.reader(scene.connection) as reader:
         records = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True).records
-    found: dict[bytes, bytes | None] = dict.fromkeys(scene.part(Cleaned).latest)
-    found |= {record.key: record.value for record in records if record.key in found}
-    return found
+    found = {record.key: record.value for record in records}
+    wrong = []
+    for key, wanted in scene.part(Cleaned).latest.items():
+        value = found.get(key)
+        if value != wanted:
+            wrong.append(f"{key!r} has {_in_words(value)} instead of {_in_words(wanted)}")
+    return wrong
+
+
+def _in_words(value: bytes | None) -> str:
+    return "no value" if value is None else f"the value {value!r}"
 
 
 # -- records deleted on request, and by age ---------------------------------------------------------------
@@ -167,7 +176,16 @@ def _now_begins(scene: Scene, begins: dict[Partition, int], reason: str) -> None
         scene.recorder.excuse(topic, partition, 0, first - 1, reason)
 
 
-def begins_now(scene: Scene) -> dict[Partition, int]:
-    """Where each partition begins."""
+def wrong_beginnings(scene: Scene) -> list[str]:
+    """Each partition that does not begin where what was removed ends, in words."""
     with scene.driver.admin(scene.connection) as admin:
-        return admin.beginning_offsets(scene.topics)
+        now = admin.beginning_offsets(scene.topics)
+    wrong = []
+    for partition, wanted in scene.part(Cleaned).begins.items():
+        first = now[partition]
+        if first != wanted:
+            back, gone = f"{wanted - first:,} that were removed are back", f"{first - wanted:,} more are gone"
+            wrong.append(
+                f"{place(partition)} begins at offset {first:,} instead of {wanted:,}: {back if first < wanted else gone}"
+            )
+    return wrong
