@@ -184,8 +184,7 @@ def wrong_beginnings(scene: Scene) -> list[str]:
     for partition, wanted in scene.part(Cleaned).begins.items():
         first = now[partition]
         if first != wanted:
-            back, gone = f"{wanted - first:,} that were removed are back", f"{first - wanted:,} more are gone"
-            wrong.append(
-                f"{place(partition)} begins at offset {first:,} instead of {wanted:,}: {back if first < wanted else gone}"
-            )
+            what = "that were removed are back" if first < wanted else "more are gone"
+            words = f"begins at offset {first:,} instead of {wanted:,}"
+            wrong.append(f"{place(partition)} {words}: {abs(wanted - first):,} {what}")
     return wrong
