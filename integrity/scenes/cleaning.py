@@ -182,8 +182,10 @@ def wrong_beginnings(scene: Scene) -> list[str]:
         now = admin.beginning_offsets(scene.topics)
     wrong = []
     for partition, wanted in scene.part(Cleaned).begins.items():
-        first = now[partition]
-        if first != wanted:
+        first = now.get(partition)
+        if first is None:
+            wrong.append(f"{place(partition)} is no longer there")
+        elif first != wanted:
             what = "that were removed are back" if first < wanted else "more are gone"
             words = f"begins at offset {first:,} instead of {wanted:,}"
             wrong.append(f"{place(partition)} {words}: {abs(wanted - first):,} {what}")

@@ -20,9 +20,13 @@ def in_turn(scene: Scene) -> list[int]:
 
 
 def scene_partitions(scene: Scene) -> list[Partition]:
-    """Every partition of the scene's topics."""
+    """Every partition of the scene's topics. Raises AssertionError when a topic is gone."""
     with scene.driver.admin(scene.connection) as admin:
-        return [(topic, partition) for topic in scene.topics for partition in sorted(admin.leaders(topic))]
+        found = {topic: sorted(admin.leaders(topic)) for topic in scene.topics}
+    gone = [topic for topic, partitions in found.items() if not partitions]
+    if gone:
+        raise AssertionError(f"{', '.join(gone)} is no longer there")
+    return [(topic, partition) for topic, partitions in found.items() for partition in partitions]
 
 
 def by_partition(records: Iterable[Record]) -> dict[Partition, list[Record]]:
