@@ -115,10 +115,24 @@ def test_it_listens_on_loopback_only(broker):
 def test_a_broker_that_cannot_start_says_why_at_once(run, kafka):
     broker = EmbeddedBroker(BrokerConfig(settings={"num.io.threads": "none"}), distribution=kafka, run=run)
     try:
-        with pytest.raises(BrokerFailed, match=r"died on its own; the end of its log:\n(.|\n)*num\.io\.threads"):
+        with pytest.raises(BrokerFailed, match=r"died on its own.*; the end of its log:\n(.|\n)*num\.io\.threads"):
             broker.start()
     finally:
         broker.discard()
+
+
+def test_a_broker_that_does_not_come_back_says_in_one_line_what_was_done_to_it_and_what_it_complains_of(own):
+    own.start()
+    own.kill()
+    properties = own.data_directory / "meta.properties"
+    properties.write_text(properties.read_text().replace("node.id=1", "node.id=99"))
+    with pytest.raises(BrokerFailed) as failed:
+        own.start()
+    line, *tail = str(failed.value).splitlines()
+    assert line.startswith(
+        "broker 1 died on its own after it was killed (java.lang.RuntimeException: Stored node id 99"
+    )
+    assert any("Exiting Kafka due to fatal exception" in each for each in tail)
 
 
 def test_a_taken_port_is_a_clear_failure(own):

@@ -7,6 +7,7 @@ broker counts as ready, stopped or dead is decided here, once for all of them.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,10 @@ BALLAST = "taken"
 
 #: Lines of a broker's log that go into an error's text.
 TAIL_LINES = 15
+
+#: A line of a log that tells what went wrong, and how much of it is told in one line.
+_COMPLAINT = re.compile(r" (ERROR|FATAL) |^\s*\S*(Exception|Error): ")
+_COMPLAINT_CHARACTERS = 160
 
 
 class BrokerFailed(Exception):
@@ -78,6 +83,8 @@ class Broker(ABC):
         #: Whether it is suspended: it lives, and whoever asks it something waits in vain.
         self.is_frozen = False
         self._expected_alive = False
+        #: "stopped" or "killed" until it is ready again.
+        self._taken_down = ""
         self._adopted: dict[str, str] = {}
 
     # -- what subclasses say ------------------------------------------------------------------------
@@ -202,6 +209,7 @@ class Broker(ABC):
             seconds=READY_SECONDS,
             check=self._check_coming,
         )
+        self._taken_down = ""
         self.listener(self.label, "ready", "")
 
     def launch(self) -> None:
@@ -216,6 +224,7 @@ class Broker(ABC):
         self._expected_alive = False
         self._terminate()
         self._wait_gone(STOP_SECONDS)
+        self._taken_down = "stopped"
         self.listener(self.label, "stopped", "")
 
     def kill(self) -> None:
@@ -223,6 +232,7 @@ class Broker(ABC):
         self._expected_alive = False
         self._kill()
         self._wait_gone(KILL_SECONDS)
+        self._taken_down = "killed"
         self.listener(self.label, "killed", "")
 
     def freeze(self) -> None:
@@ -259,7 +269,7 @@ class Broker(ABC):
     def check_alive(self) -> None:
         """Raise BrokerFailed, with the log's tail, when it should be running and is not."""
         if self._expected_alive and not self.is_alive():
-            raise BrokerFailed(f"{self.label} died on its own; the end of its log:\n{self.log_tail()}")
+            raise BrokerFailed(f"{self.label} died on its own{self._why()}; the end of its log:\n{self.log_tail()}")
 
     def _check_coming(self) -> None:
         # Where several are waited for at a time and the run is interrupted, the threads that wait are to end as well.
@@ -272,11 +282,17 @@ class Broker(ABC):
         tail = self.log().splitlines()[-lines:]
         return "\n".join("    " + line for line in tail) or "    (the log is empty)"
 
+    def _why(self) -> str:
+        """How it was taken down, and the last complaint in its log's tail: of an error many see one line only."""
+        complaints = [line.strip() for line in self.log_tail().splitlines() if _COMPLAINT.search(line)]
+        after = f" after it was {self._taken_down}" if self._taken_down else ""
+        return after + (f" ({complaints[-1][:_COMPLAINT_CHARACTERS]})" if complaints else "")
+
     def _wait(self, condition: Callable[[], bool], *, what: str, seconds: float, check=None) -> None:
         try:
             wait_until(condition, what=what, seconds=seconds, check=check, poll_seconds=self.poll_seconds)
         except WaitTimeout as timeout:
-            raise BrokerFailed(f"{timeout}; the end of its log:\n{self.log_tail()}") from timeout
+            raise BrokerFailed(f"{timeout}{self._why()}; the end of its log:\n{self.log_tail()}") from timeout
 
     def _wait_gone(self, seconds: float) -> None:
         self._wait(lambda: not self.is_alive(), what=f"{self.label} to end", seconds=seconds)
