@@ -269,7 +269,7 @@ class Broker(ABC):
     def check_alive(self) -> None:
         """Raise BrokerFailed, with the log's tail, when it should be running and is not."""
         if self._expected_alive and not self.is_alive():
-            raise BrokerFailed(f"{self.label} died on its own{self._why()}; the end of its log:\n{self.log_tail()}")
+            raise BrokerFailed(f"{self.label} died on its own{self._last_words()}")
 
     def _check_coming(self) -> None:
         # Where several are waited for at a time and the run is interrupted, the threads that wait are to end as well.
@@ -282,17 +282,19 @@ class Broker(ABC):
         tail = self.log().splitlines()[-lines:]
         return "\n".join("    " + line for line in tail) or "    (the log is empty)"
 
-    def _why(self) -> str:
-        """How it was taken down, and the last complaint in its log's tail: of an error many see one line only."""
-        complaints = [line.strip() for line in self.log_tail().splitlines() if _COMPLAINT.search(line)]
+    def _last_words(self) -> str:
+        """How it was taken down and its log's last complaint, since many see one line only; then the log's tail."""
+        tail = self.log_tail()
+        complaints = [line.strip() for line in tail.splitlines() if _COMPLAINT.search(line)]
         after = f" after it was {self._taken_down}" if self._taken_down else ""
-        return after + (f" ({complaints[-1][:_COMPLAINT_CHARACTERS]})" if complaints else "")
+        complaint = f" ({complaints[-1][:_COMPLAINT_CHARACTERS]})" if complaints else ""
+        return f"{after}{complaint}; the end of its log:\n{tail}"
 
     def _wait(self, condition: Callable[[], bool], *, what: str, seconds: float, check=None) -> None:
         try:
             wait_until(condition, what=what, seconds=seconds, check=check, poll_seconds=self.poll_seconds)
         except WaitTimeout as timeout:
-            raise BrokerFailed(f"{timeout}{self._why()}; the end of its log:\n{self.log_tail()}") from timeout
+            raise BrokerFailed(f"{timeout}{self._last_words()}") from timeout
 
     def _wait_gone(self, seconds: float) -> None:
         self._wait(lambda: not self.is_alive(), what=f"{self.label} to end", seconds=seconds)

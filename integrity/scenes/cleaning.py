@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from integrity.clients.base import Partition
+from integrity.clients.base import Partition, Record
 from integrity.clients.messages import Message
 from integrity.faults.disk import checkpoints
 from integrity.scene import READ_SECONDS, Scene
@@ -102,20 +102,22 @@ def wait_for_compaction(scene: Scene) -> None:
 
 
 def _held(scene: Scene) -> dict[int, int]:
-    """How many records each partition of the topic holds, read without being recorded."""
-    with scene.driver.reader(scene.connection) as reader:
-        records = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True).records
+    """How many records each partition of the topic holds."""
     held: dict[int, int] = {}
-    for record in records:
+    for record in _records(scene):
         held[record.partition] = held.get(record.partition, 0) + 1
     return held
 
 
+def _records(scene: Scene) -> list[Record]:
+    """The topic's records, read without being recorded."""
+    with scene.driver.reader(scene.connection) as reader:
+        return reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True).records
+
+
 def wrong_values(scene: Scene) -> list[str]:
     """Each key for which a reader who keeps its last value does not end up with the latest one, in words."""
-    with scene.driver.reader(scene.connection) as reader:
-        records = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True).records
-    found = {record.key: record.value for record in records}
+    found = {record.key: record.value for record in _records(scene)}
     wrong = []
     for key, wanted in scene.part(Cleaned).latest.items():
         value = found.get(key)
