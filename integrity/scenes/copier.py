@@ -7,7 +7,6 @@ stands; and after an ending nobody can tell, publisher and member are made anew,
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from integrity.clients.base import Partition
 from integrity.faults.network import Proxy
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
+from integrity.scenes.gate import Gate
 from integrity.scenes.load import POLL_SECONDS, Worker
 from integrity.scenes.member import HEARTBEAT_SECONDS
 from integrity.waiting import scaled, wait_until
@@ -63,10 +63,8 @@ class Copier:
         self.troubles: Counter[str] = Counter()
         self._scene, self._group, self._source, self._target = scene, group, source, target
         self._cut_off: Proxy | None = None
-        self._may_commit = threading.Event()
-        self._may_commit.set()
-        #: Whether it stands right before a commit, told to wait there.
-        self.is_waiting = False
+        #: What it passes before each commit.
+        self.gate = Gate()
         self.is_dead = False
         #: Whether the last transaction may still be open at the broker.
         self._in_doubt = False
@@ -132,7 +130,7 @@ class Copier:
             for (topic, partition), offset in first.items():
                 reader.seek(topic, partition, offset)
             return True
-        self._pass_gate()
+        self.gate.wait(scaled(READ_SECONDS))
         if self._cut_off is not None:
             # In force for good: a client that is closed may not even abort what it has begun.
             self._cut_off.cut_off(client=self.client)
@@ -166,19 +164,6 @@ class Copier:
     def _trouble(self, error: object) -> None:
         self.troubles[f"{type(error).__name__}: {error}"] += 1
 
-    def hold(self) -> None:
-        """Let it stop before its next commit; see ``is_waiting``."""
-        self._may_commit.clear()
-
-    def go_on(self) -> None:
-        """Let it commit after ``hold``."""
-        self._may_commit.set()
-
-    def _pass_gate(self) -> None:
-        self.is_waiting = not self._may_commit.is_set()
-        self._may_commit.wait(scaled(READ_SECONDS))
-        self.is_waiting = False
-
     # -- its end ----------------------------------------------------------------------------------------------
     def die(self, proxy: Proxy) -> None:
         """Fall silent in the middle of a transaction, before its commit: nobody hears of it again."""
@@ -203,7 +188,7 @@ class Copier:
 
     def prepare_to_stop(self) -> None:
         """Ask it to end; see ``stop``."""
-        self.go_on()
+        self.gate.open()
         self._worker.stopping.set()
 
     def stop(self) -> None:

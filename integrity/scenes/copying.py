@@ -18,6 +18,7 @@ from integrity import anomalies
 from integrity.history.recorder import Recorder
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.copier import ALL_CLIENTS, Copier
+from integrity.scenes.gate import holding
 from integrity.scenes.load import Load
 from integrity.scenes.wire import Wire, proven
 from integrity.waiting import wait_until
@@ -54,7 +55,6 @@ class Copying:
         scene.part(Load).publish()
         for number in range(MEMBERS):
             self._join(f"{self._group}-{number}")
-        # Until each has its share, one who is told to wait would keep the others waiting for theirs.
         self._wait(lambda: all(copier.copied for copier in self._copiers), "every copier to copy its share")
 
     def _join(self, identity: str) -> None:
@@ -74,17 +74,13 @@ class Copying:
         (in its log: "Couldn't find leader endpoint ... can be skipped"), and to call the transaction complete with no
         mark of it in them. A publisher that is let into its next transaction knows that the one before is complete.
         """
-        for copier in self._copiers:
-            copier.hold()
+        gates = [copier.gate for copier in self._copiers]
         try:
-            self._wait(
-                lambda: all(copier.is_waiting for copier in self._copiers),
-                "every copier to be in the middle of a transaction",
-            )
+            self._wait(holding(gates), "every copier to be in the middle of a transaction")
             self._scene.restart("killed")
         finally:
-            for copier in self._copiers:
-                copier.go_on()
+            for gate in gates:
+                gate.open()
 
     def _cut_connections(self) -> None:
         proxy = self._scene.part(Wire).proxy
