@@ -21,6 +21,7 @@ from integrity import anomalies, progress
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
+from integrity.errors import SuiteError
 from integrity.faults import process
 from integrity.history import on_disk
 from integrity.history.recorder import Recorder
@@ -30,6 +31,9 @@ from integrity.reports.model import ScenarioFacts
 #: Bounds in seconds, before timeout_factor.
 PUBLISH_SECONDS = 60.0
 READ_SECONDS = 60.0
+
+#: Server properties and their values.
+ServerSettings = frozenset[tuple[str, str]]
 
 
 class Part(Protocol):
@@ -47,18 +51,30 @@ P = TypeVar("P", bound=Part)
 class Scene:
     """State of one scenario; made before it, closed after it.
 
-    broker: the feature's; a scenario that wants another one calls ``use_broker``. brokers: makes and discards
-    brokers. folder: where the history is written. facts: what the reports show of the scenario.
-    spoiled: set it when the broker must not serve another scenario (damaged files, other settings).
+    broker: the feature's, None where it has none; a scenario that wants another one calls ``use_broker``. others: the
+    feature's brokers with other settings, by these; brokers: makes and discards brokers. folder: where the history is
+    written. facts: what the reports show of the scenario.
+    spoiled: set it when the broker must not serve another scenario (damage that stays).
+    tampered: set it when the broker may serve another scenario only if this one shows that nothing is wrong with it.
     """
 
-    def __init__(self, broker: Broker, brokers: Brokers, driver: Driver, folder: Path, facts: ScenarioFacts) -> None:
-        self.broker = broker
+    def __init__(
+        self,
+        broker: Broker | None,
+        others: dict[ServerSettings, Broker],
+        brokers: Brokers,
+        driver: Driver,
+        folder: Path,
+        facts: ScenarioFacts,
+    ) -> None:
+        self._broker = broker
+        self._others = others
         self.brokers = brokers
         self.spoiled = False
+        self.tampered = False
         self._own_brokers: list[Broker] = []
         #: Where this scenario's part of each broker's log begins.
-        self._log_marks = {node: node.log_mark() for node in broker.nodes}
+        self._log_marks = {node: node.log_mark() for node in (broker.nodes if broker is not None else ())}
         self._parts: dict[type, Part] = {}
         self.driver = driver
         self.folder = folder
@@ -76,9 +92,19 @@ class Scene:
         self.read: list[str] = []
         self._validating = False
         self._closed = False
-        broker.listener = self.note
+        if broker is not None:
+            broker.listener = self.note
 
     # -- parts --------------------------------------------------------------------------------------
+    @property
+    def broker(self) -> Broker:
+        """The one it works with."""
+        if self._broker is None:
+            raise SuiteError(
+                "no broker was started for this feature (@own_broker): its scenarios say which one they want"
+            )
+        return self._broker
+
     @property
     def connection(self) -> Connection:
         known = self.broker.connection
@@ -101,23 +127,42 @@ class Scene:
         return self._parts[kind]
 
     def use_broker(
-        self, settings: Mapping[str, str], version: str | None = None, *, small_disk: bool = False
+        self,
+        settings: Mapping[str, str],
+        version: str | None = None,
+        *,
+        small_disk: bool = False,
+        in_container: bool = False,
     ) -> Broker:
-        """Start a broker for this scenario alone, with these server properties, and work with it from now on.
+        """Work from now on with a broker that has these server properties: the one that an earlier scenario of the
+        feature has left, or a new one.
 
-        version: of Kafka, where it is not to be the run's. small_disk: on a volume that can be filled.
-        Raises NotPossible where that cannot be had.
+        version: of Kafka, where it is not to be the run's; small_disk: on a volume that can be filled; one with either
+        is this scenario's alone. in_container: one whose container can be removed. Raises NotPossible where it cannot
+        be had.
         """
-        broker = self.brokers.create(settings)
-        self._own_brokers.append(broker)
-        if version is not None:
-            broker.become(version)
-        if small_disk:
-            broker.use_small_disk()
-        self._log_marks[broker] = 0
-        broker.listener = self.note
-        broker.start()
-        self.broker = broker
+        alone = version is not None or small_disk
+        alike = frozenset(settings.items())
+        broker = None if alone else self._others.get(alike)
+        if broker is not None:
+            self._log_marks[broker] = broker.log_mark()
+            broker.listener = self.note
+        else:
+            broker = self.brokers.create(settings)
+            self._own_brokers.append(broker)
+            if in_container:
+                broker.demand("container")
+            if version is not None:
+                broker.become(version)
+            if small_disk:
+                broker.use_small_disk()
+            self._log_marks[broker] = 0
+            broker.listener = self.note
+            broker.start()
+            if not alone:
+                self._own_brokers.remove(broker)
+                self._others[alike] = broker
+        self._broker = broker
         return broker
 
     # -- topics -------------------------------------------------------------------------------------

@@ -23,21 +23,22 @@ from integrity.clients import driver
 from integrity.errors import NotPossible, SuiteError
 from integrity.reports.model import RunFacts
 from integrity.runs import Run
-from integrity.scene import Scene
+from integrity.scene import Scene, ServerSettings
 from integrity.side_by_side import features
 from integrity.side_by_side.crew import Crew
 from integrity.side_by_side.line import Terms
 from integrity.side_by_side.member import Member
 
 #: What a feature needs, by its tag: brokers that replicate to each other, the same over a network that can be cut, or,
-#: without a tag, one broker.
+#: none, because each of its scenarios says which one it wants; or, without a tag, one broker.
 CLUSTER = "cluster"
 SEVERABLE = "severable_cluster"
+OWN_BROKER = "own_broker"
 ONE_BROKER = "one broker"
 
 
 def _need(feature) -> str:
-    return next((need for need in (CLUSTER, SEVERABLE) if need in feature.tags), ONE_BROKER)
+    return next((need for need in (CLUSTER, SEVERABLE, OWN_BROKER) if need in feature.tags), ONE_BROKER)
 
 
 def stop_at_once(error: SuiteError) -> NoReturn:
@@ -68,6 +69,8 @@ class Session:
         self.reports = reports
         self.driver = driver(settings.client)
         self.broker: Broker | None = None
+        #: Brokers with other settings that scenarios of the feature in hand have asked for, by these settings.
+        self._others: dict[ServerSettings, Broker] = {}
         self.scene: Scene | None = None
         self._broker_error: Exception | None = None
         self._spare: Broker | None = None
@@ -134,7 +137,7 @@ class Session:
         facts = self.reports.run
         progress.say(f"Features side by side: {workers} at a time (-D jobs=1 for one after the other)")
         terms = Terms(facts.broker, facts.seed, progress.is_interactive())
-        lengths = features.lengths(runner, lambda feature: _need(feature) != ONE_BROKER)
+        lengths = features.lengths(runner, lambda feature: _need(feature) in (CLUSTER, SEVERABLE))
         self._crew = Crew(workers, lengths, terms, self.run.directory)
         features.hand_out(runner, self._crew, self.reports.receive, self._lose)
 
@@ -144,7 +147,7 @@ class Session:
 
     # -- features -----------------------------------------------------------------------------------
     def open_feature(self, feature) -> None:
-        """A fresh broker, or a cluster of them for a feature with that tag.
+        """A fresh broker, a cluster of them for a feature with that tag, none for one whose scenarios bring their own.
 
         One that cannot start is remembered: raised here, it would turn into silent skips.
         """
@@ -157,14 +160,15 @@ class Session:
         self._broker_error = self._lost
         if self._lost is not None:
             return
-        spare = self._take_spare()
-        try:
-            self.broker = spare or self._create(self._needed)
-            if spare is None:
-                self.broker.launch()
-            self.broker.await_ready()
-        except Exception as error:  # noqa: BLE001 - raised by open_scene, for each scenario it concerns
-            self._broker_error = error
+        if self._needed != OWN_BROKER:
+            spare = self._take_spare()
+            try:
+                self.broker = spare or self._create(self._needed)
+                if spare is None:
+                    self.broker.launch()
+                self.broker.await_ready()
+            except Exception as error:  # noqa: BLE001 - raised by open_scene, for each scenario it concerns
+                self._broker_error = error
         if self._ahead and self._spare is None:
             self._launch_spare()
 
@@ -182,7 +186,7 @@ class Session:
 
     def _launch_spare(self) -> None:
         """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
-        if not self._ahead or not self.brokers.boot:
+        if not self._ahead or self._ahead[0] == OWN_BROKER or not self.brokers.boot:
             return
         spare = None
         try:
@@ -195,6 +199,11 @@ class Session:
 
     def close_feature(self) -> None:
         self._lost = None
+        for settings in list(self._others):
+            self.brokers.discard(self._others.pop(settings))
+        self._discard_broker()
+
+    def _discard_broker(self) -> None:
         if self.broker is not None:
             self.brokers.discard(self.broker)
             self.broker = None
@@ -213,26 +222,34 @@ class Session:
         if self._broker_error is not None:
             raise self._broker_error
         self._scenes += 1
-        self.scene = Scene(
-            self.broker, self.brokers, self.driver, self.run.directory / f"scenario-{self._scenes}", facts
-        )
+        folder = self.run.directory / f"scenario-{self._scenes}"
+        self.scene = Scene(self.broker, self._others, self.brokers, self.driver, folder, facts)
         return self.scene
 
     def close_scene(self, scenario) -> None:
         scene, self.scene = self.scene, None
         if scene is None:
             return
+        passed = scenario.status.name == "passed"
         try:
-            scene.close(passed=scenario.status.name == "passed")
+            scene.close(passed=passed)
         finally:
             self.reports.keep_evidence(
                 scenario, keep=self.settings.keep, logs=scene.logs(), history=scene.history, move=True
             )
             scene.discard()
-            # No scenario may depend on what an earlier one did to the broker.
-            spoiled = scene.spoiled and scene.broker is self.broker  # the scenario's own one is gone already
-            if spoiled or not self.broker.is_usable():
-                self.close_feature()
+            self._keep_usable(scene.broker if scene.spoiled or (scene.tampered and not passed) else None)
+
+    def _keep_usable(self, spoiled: Broker | None) -> None:
+        """Discard the feature's brokers that must not serve its next scenario, which gets a fresh one then.
+
+        No scenario may depend on what an earlier one did to the broker.
+        """
+        for settings, broker in list(self._others.items()):
+            if broker is spoiled or not broker.is_usable():
+                self.brokers.discard(self._others.pop(settings))
+        if self.broker is not None and (self.broker is spoiled or not self.broker.is_usable()):
+            self._discard_broker()
 
     # -- the end ------------------------------------------------------------------------------------
     def end(self) -> None:

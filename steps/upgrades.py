@@ -15,6 +15,12 @@ def a_broker_of_a_version(context, version):
     context.scene.use_broker({}, version)
 
 
+@given("a running broker in a container")
+@skippable
+def a_broker_in_a_container(context):
+    context.scene.use_broker({}, in_container=True)
+
+
 @when("the broker is upgraded to the version under test")
 @skippable
 def the_broker_is_upgraded(context):
@@ -28,6 +34,5 @@ def its_features_are_raised(context):
 
 
 @when("the broker is {how:Down}, its container is removed, and a new one is started on the same volume")
-@skippable
 def the_container_is_made_again(context, how):
     upgrades.recreate_container(context.scene, how)

@@ -1,3 +1,4 @@
+@own_broker
 Feature: Acknowledged messages survive a full disk
   A broker that cannot write any more gives up, and comes back when there is room. Not promised: that it serves readers
   meanwhile, or that it warns before the disk is full.

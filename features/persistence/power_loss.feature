@@ -1,3 +1,4 @@
+@own_broker
 Feature: Flushed messages survive a power loss
   A broker writes a message to its files and acknowledges it; the system puts it on the disk later, or at once where
   the topic asks for that with every message. When the power fails, what was not flushed is gone.

@@ -1,3 +1,4 @@
+@own_broker
 Feature: Messages survive an upgrade and a new container
   The data outlives the program that wrote it and the container that it ran in. Not promised: the way back; a broker
   whose features were raised cannot be replaced by an older one.
@@ -26,7 +27,7 @@ Feature: Messages survive an upgrade and a new container
     Not promised: anything for data that is not on a volume.
 
     Scenario Outline: Nothing is lost when the broker is <taken down> and its container is removed and made again
-      Given a running broker
+      Given a running broker in a container
       And a topic with 3 partitions
       And 10,000 messages were acknowledged
       When the broker is <taken down>, its container is removed, and a new one is started on the same volume

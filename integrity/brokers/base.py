@@ -183,11 +183,19 @@ class Broker(ABC):
         """Replicas that a topic can have on it."""
         return len(self.nodes)
 
+    #: Whether it is in a container, which can be removed and made again around its data.
+    in_container = False
+
     #: Whether its files can be had, running or not; see ``files`` of each kind.
     lends_files = True
 
-    def demand(self, ability: str) -> None:  # noqa: B027 - what most brokers do is enough: everything is possible
-        """Raise NotPossible where it cannot be "stopped", "killed", "frozen", or its "files" or "log" cannot be had."""
+    def demand(self, ability: str) -> None:
+        """Raise NotPossible where it cannot be "stopped", "killed" or "frozen", or its files, log or container be had.
+
+        The last three are "files", "log", "container".
+        """
+        if ability == "container" and not self.in_container:
+            raise NotPossible(f"an {self.kind} broker is in no container that could be removed")
 
     def adopt(self, settings: Mapping[str, str]) -> None:
         """Server properties over all others, for the next start of its process (embedded) or the first (docker)."""

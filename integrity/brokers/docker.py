@@ -86,6 +86,7 @@ class DockerBroker(Broker):
     """
 
     kind = "docker"
+    in_container = True
     # Every look goes through the engine, or through its proxy: both take their share of the processors.
     poll_seconds = 0.04
 

@@ -44,6 +44,7 @@ _NOT_HERE = {
     "files": "the files of an external cluster are not the suite's to read or change",
     "log": "the logs of an external cluster are not the suite's to read",
     "settings": "the settings of an external cluster are not the suite's to choose",
+    "container": "the containers of an external cluster are not the suite's to remove",
     "roles": "the brokers of an external cluster cannot be taken down one by one",
 }
 

@@ -31,7 +31,7 @@ NOTE_SECONDS = 20.0
 
 def damage(scene: Scene, how: str, what: str) -> None:
     """Take the broker down, do ``what`` (of DAMAGES) to its files, start it again."""
-    scene.spoiled = True
+    scene.tampered = True
 
     def harm() -> None:
         with own_files(scene.broker) as files:
@@ -97,7 +97,7 @@ def lose_power(scene: Scene, remains: str = "nothing", *, must_take: bool = True
     remains: of integrity.faults.disk.power.REMAINS. Raises FaultNotProven when nothing of the scenario's topics
     was taken although ``must_take``.
     """
-    scene.spoiled = True
+    scene.tampered = True
 
     def cut() -> None:
         with own_files(scene.broker) as files:
@@ -116,6 +116,7 @@ def told_of_damage(scene: Scene) -> list[str]:
 
     What they got until then is in the history, and is judged as it is: nothing is read again for the verdict.
     """
+    scene.spoiled = True  # what is damaged so that readers are told stays damaged
     told = []
     with scene.driver.admin(scene.connection) as admin:
         ends = admin.end_offsets(scene.topics, READ_SECONDS)

@@ -8,7 +8,6 @@ from kafka import KafkaAdminClient
 
 from integrity.brokers.base import READY_SECONDS
 from integrity.clients.kafka_python.settings import connection_arguments
-from integrity.errors import NotPossible
 from integrity.scene import Scene
 from integrity.waiting import scaled, wait_until
 
@@ -58,8 +57,5 @@ def _level(features: dict[str, Any], name: str, kind: str) -> int:
 
 
 def recreate_container(scene: Scene, how: str) -> None:
-    """Take the broker down, remove its container, and start a new one on the same volume."""
-    recreate = getattr(scene.broker, "recreate", None)
-    if recreate is None:
-        raise NotPossible(f"an {scene.broker.kind} broker is in no container that could be removed")
-    scene.restart(how, while_down=recreate)
+    """Take the broker, which is in a container, down, remove its container, and start a new one on the same volume."""
+    scene.restart(how, while_down=scene.broker.recreate)
