@@ -1,0 +1,105 @@
+"""Which broker a scenario gets: the one that serves its whole feature, or a fresh one after it was harmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.report_samples import ROOT, behave, project
+
+FEATURE = """\
+@own_broker
+Feature: Brokers that scenarios bring themselves
+  Scenario: the first
+    Given a broker of kind 1
+  Scenario: the second, which asks for the same
+    Given a broker of kind 1
+  Scenario: one that tampers, and finds nothing wrong
+    Given a broker of kind 2
+    When its files are tampered with
+  Scenario: the next, after what was mended
+    Given a broker of kind 2
+  Scenario: one that tampers, and fails
+    Given a broker of kind 2
+    When its files are tampered with
+    Then the scenario fails
+  Scenario: the next, after what nobody knows
+    Given a broker of kind 2
+  Scenario: one that does damage that stays
+    Given a broker of kind 1
+    When it is spoiled
+  Scenario: the next, after damage that stays
+    Given a broker of kind 1
+  Scenario: one that does not say which broker it wants
+    When its broker is asked for
+"""
+
+STEPS = """\
+from behave import step
+
+def remember(context, what):
+    with open("seen.txt", "a") as seen:
+        seen.write(f"{context.scenario.name}: {what}\\n")
+
+@step("a broker of kind {number}")
+def a_broker(context, number):
+    broker = context.scene.use_broker({"num.io.threads": number})
+    broker.check_alive()
+    remember(context, broker.bootstrap_servers)
+
+@step("its files are tampered with")
+def tampered(context):
+    context.scene.tampered = True
+
+@step("it is spoiled")
+def spoiled(context):
+    context.scene.spoiled = True
+
+@step("the scenario fails")
+def fails(context):
+    raise AssertionError("on purpose")
+
+@step("its broker is asked for")
+def asked(context):
+    context.scene.broker
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
+    """The address of each scenario's broker, by the scenario's name; and what behave printed."""
+    folder = tmp_path_factory.mktemp("brokers")
+    environment = (ROOT / "environment.py").read_text()
+    project(folder, {"own.feature": FEATURE}, environment=environment, steps=STEPS)
+    done = behave(folder, "-D", "broker=embedded")
+    assert (folder / "seen.txt").exists(), done.stdout
+    return dict(line.split(": ", 1) for line in Path(folder / "seen.txt").read_text().splitlines()), done.stdout
+
+
+def test_scenarios_that_ask_for_the_same_share_a_broker(run: tuple[dict[str, str], str]) -> None:
+    address, _ = run
+    assert address["the first"] == address["the second, which asks for the same"]
+    assert address["the first"] != address["one that tampers, and finds nothing wrong"]
+
+
+def test_a_broker_that_was_tampered_with_serves_on_only_after_a_scenario_that_held(
+    run: tuple[dict[str, str], str],
+) -> None:
+    address, _ = run
+    before = address["one that tampers, and finds nothing wrong"]
+    assert before == address["the next, after what was mended"] == address["one that tampers, and fails"]
+    assert before != address["the next, after what nobody knows"]
+
+
+def test_a_broker_with_damage_that_stays_serves_nobody(run: tuple[dict[str, str], str]) -> None:
+    address, _ = run
+    assert address["one that does damage that stays"] == address["the first"]
+    assert address["the next, after damage that stays"] != address["the first"]
+
+
+def test_a_feature_without_a_broker_says_so_to_a_scenario_that_wants_none_of_its_own(
+    run: tuple[dict[str, str], str],
+) -> None:
+    _, said = run
+    assert "no broker was started for this feature (@own_broker): its scenarios say which one they want" in said
