@@ -52,6 +52,8 @@ class Driver(ABC):
 
     #: As the option ``client`` names it.
     name: str
+    #: What its parts raise when something went wrong with the broker, the group or the transaction.
+    errors: tuple[type[Exception], ...]
 
     @abstractmethod
     def _publisher(self, connection: Connection, recorder: Recorder | None, options: PublisherOptions) -> Publisher: ...

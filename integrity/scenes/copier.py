@@ -12,9 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from confluent_kafka import KafkaException
-from kafka.errors import KafkaError
-
 from integrity.clients import Message, Publisher, Reader, Record
 from integrity.clients.base import Partition
 from integrity.faults.network import Proxy
@@ -34,9 +31,6 @@ SESSION_SECONDS = 5.0
 
 #: Seconds, before timeout_factor, for adding a transaction's offsets, and for aborting it; then all begins anew.
 ANSWER_SECONDS = 10.0
-
-#: What either client raises when something went wrong with the broker, the group or the transaction.
-CLIENT_ERRORS = (KafkaError, KafkaException)
 
 #: How the client ids of all copiers begin, and what stands for them all.
 CLIENTS = "copier-"
@@ -82,7 +76,7 @@ class Copier:
                     reader.subscribe([self._source])
                     while not worker.stopping.is_set() and self._step(reader, publisher):
                         pass
-            except CLIENT_ERRORS as error:
+            except self._scene.driver.errors as error:
                 self._trouble(error)
         self._settle()
 
@@ -120,7 +114,7 @@ class Copier:
         self._in_doubt = True
         try:
             self._fill(publisher, reader, records, offsets)
-        except (NotCopied, *CLIENT_ERRORS) as error:
+        except (NotCopied, *self._scene.driver.errors) as error:
             self._trouble(error)
             self.endings[publisher.abort(ANSWER_SECONDS)] += 1
             if publisher.last_error is not None:

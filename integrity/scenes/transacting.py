@@ -12,7 +12,7 @@ from collections import Counter
 from integrity.clients import Publisher
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
-from integrity.scenes.load import Load, Worker
+from integrity.scenes.load import POLL_SECONDS, Load, Worker
 from integrity.waiting import wait_until
 
 #: Messages of a transaction in each topic; every third transaction is aborted.
@@ -23,7 +23,8 @@ ABORTED_EVERY = 3
 REQUEST_SECONDS = 1.0
 
 #: Seconds, before timeout_factor, for which it waits for its messages' acknowledgement, and then to be told how its
-#: transaction ended. kafka-python may go on asking a coordinator that is gone; only a successor asks who it is now.
+#: transaction ended; as long for its making. kafka-python may go on asking a coordinator that is gone; only a successor
+#: asks who it is now.
 END_SECONDS = 5.0
 
 
@@ -35,6 +36,8 @@ class Transacting:
         self.id = f"transactions-{uuid.uuid4().hex[:8]}"
         #: How many transactions ended how, as the history has it.
         self.outcomes: Counter[str] = Counter()
+        #: Why publishers could not be made.
+        self._troubles: Counter[str] = Counter()
         self._worker: Worker | None = None
 
     def begin(self) -> None:
@@ -45,7 +48,14 @@ class Transacting:
 
     def _work(self, worker: Worker) -> None:
         while not worker.stopping.is_set():
-            with self._successor() as publisher:
+            try:
+                successor = self._successor()
+            except self._scene.driver.errors as error:
+                # No coordinator has let it begin: it has just gone, or is not there yet.
+                self._troubles[str(error)] += 1
+                worker.stopping.wait(POLL_SECONDS)
+                continue
+            with successor as publisher:
                 while not worker.stopping.is_set() and self._one(publisher):
                     pass
 
@@ -77,8 +87,12 @@ class Transacting:
             what="another transaction to be committed",
             seconds=PUBLISH_SECONDS,
             check=self._worker.check,
-            detail=lambda: f"stalled; transactions so far: {dict(self.outcomes)}",
+            detail=self._words,
         )
+
+    def _words(self) -> str:
+        troubles = f"; publishers that could not be made: {dict(self._troubles)}" if self._troubles else ""
+        return f"stalled; transactions so far: {dict(self.outcomes)}{troubles}"
 
     def finish(self) -> None:
         """See another transaction committed, stop, and read everything that is committed."""

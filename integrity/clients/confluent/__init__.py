@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from confluent_kafka import KafkaException
+
 from integrity.clients.base import Connection, Driver, PublisherOptions, ReaderOptions
 from integrity.clients.confluent.admin import ConfluentAdmin
 from integrity.clients.confluent.publisher import ConfluentPublisher
@@ -13,6 +15,7 @@ class Confluent(Driver):
     """Makes confluent-kafka's publishers, readers and admins."""
 
     name = "confluent-kafka"
+    errors = (KafkaException,)
 
     def _publisher(
         self, connection: Connection, recorder: Recorder | None, options: PublisherOptions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kafka.errors import KafkaError
+
 from integrity.clients.base import Connection, Driver, PublisherOptions, ReaderOptions
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
 from integrity.clients.kafka_python.publisher import KafkaPythonPublisher
@@ -13,6 +15,7 @@ class KafkaPython(Driver):
     """Makes kafka-python's publishers, readers and admins."""
 
     name = "kafka-python"
+    errors = (KafkaError,)
 
     def _publisher(
         self, connection: Connection, recorder: Recorder | None, options: PublisherOptions

@@ -96,7 +96,11 @@ class KafkaPythonPublisher(Publisher):
         #: Sends that the client took, so that they are under way until they are settled.
         self._taken = 0
         if options.transactional_id is not None:
-            self._producer.init_transactions()
+            try:
+                self._producer.init_transactions()
+            except BaseException:
+                self._producer.close(timeout=0)  # nobody else can: nobody is given this publisher
+                raise
 
     def send(self, message: Message) -> int:
         log = self.log
