@@ -29,7 +29,7 @@ from integrity.side_by_side.crew import Crew
 from integrity.side_by_side.line import Terms
 from integrity.side_by_side.member import Member
 
-#: What a feature needs, by its tag: brokers that replicate to each other, the same over a network that can be cut, or,
+#: What a feature needs, by its tag: brokers that replicate to each other, the same over a network that can be cut,
 #: none, because each of its scenarios says which one it wants; or, without a tag, one broker.
 CLUSTER = "cluster"
 SEVERABLE = "severable_cluster"
