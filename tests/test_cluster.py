@@ -40,6 +40,16 @@ def cluster(brokers):
     return cluster
 
 
+def test_a_single_broker_for_librdkafka_is_given_up_later(run, kafka):
+    """librdkafka never comes back to brokers that it was told once are not there; a busy machine must not do that."""
+    brokers = Brokers(Settings(broker="embedded", client="confluent-kafka"), Choice("embedded", "for tests"), run)
+    try:
+        broker = brokers.create({"num.io.threads": "2"})
+        assert broker.config.settings == {"broker.session.timeout.ms": "3000", "num.io.threads": "2"}
+    finally:
+        brokers.discard_all()
+
+
 def test_every_node_is_registered_and_every_replica_in_sync(cluster):
     assert cluster.is_usable()
     assert cluster.registered() == {1, 2, 3}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from integrity.brokers import kinds
+from integrity.brokers import kinds, kraft
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
 from integrity.brokers.cluster import SIZE, Cluster
 from integrity.errors import NotPossible, Unavailable
@@ -101,7 +101,8 @@ class Brokers:
 
     def create(self, settings: Mapping[str, str] | None = None, node: int = 1) -> Broker:
         """A broker of this run, not started yet. settings: server properties over the suite's own."""
-        config = BrokerConfig(node=node, settings=dict(settings or {}))
+        for_client = kraft.FOR_LIBRDKAFKA if self._settings.client == "confluent-kafka" and self.kind.boots else {}
+        config = BrokerConfig(node=node, settings={**for_client, **(settings or {})})
         broker = self._make(config)
         self._made.append(broker)
         return broker
