@@ -187,6 +187,9 @@ def sweep(base: Path) -> list[str]:
         if lock is None:
             continue
         with lock:
+            if not folder.exists():  # another run has just swept it, and let go of the lock
+                (base / "locks" / folder.name).unlink(missing_ok=True)
+                continue
             killed = end_processes(folder.name)
             if (folder / DOCKER_MARK).exists():
                 from integrity.brokers import docker

@@ -216,11 +216,14 @@ class Scene:
 
     # -- generated messages -----------------------------------------------------------------------------
     def publish(self, count: int) -> None:
-        """Publish ``count`` generated messages over the scenario's topics; each must be acknowledged."""
+        """Publish ``count`` generated messages over the scenario's topics; each must be acknowledged.
+
+        A topic's partitions take turns: a client left to choose may fill one of them and forget another.
+        """
         share = count // len(self.topics)
         with self.driver.publisher(self.connection, self.recorder) as publisher:
             for topic in self.topics:
-                publisher.publish(topic, share, partitions=None)
+                publisher.publish(topic, share, partitions=range(self.partitions[topic]))
             publisher.flush(PUBLISH_SECONDS)
             counts, errors = dict(publisher.counts), dict(publisher.errors)
         if counts["acknowledged"] != share * len(self.topics):

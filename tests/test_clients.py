@@ -98,6 +98,27 @@ def test_a_publisher_asks_again_when_the_leader_is_no_broker_it_knows(broker: Em
         assert publisher.counts["acknowledged"] == 10
 
 
+def test_a_publisher_that_knows_only_a_broker_that_is_gone_asks_the_servers_it_was_given(
+    broker: EmbeddedBroker, topic: str, run: Run
+) -> None:
+    """It may have been told of one of three, while the others were fenced: kafka-python alone waits for that one."""
+    gone = run.lease_port()
+    try:
+        with driver("kafka-python").publisher(broker.connection) as publisher:
+            publisher.publish(topic, 10)
+            assert publisher.flush(10) == 0
+            manager = publisher._producer._sender._client._manager
+            for known in manager.cluster._brokers.values():
+                known.port = gone
+            for connection in list(manager._conns.values()):
+                manager._net.call_soon_threadsafe(connection.close)
+            publisher.publish(topic, 10)
+            assert publisher.flush(10) == 0
+            assert publisher.counts["acknowledged"] == 20
+    finally:
+        run.release_port(gone)
+
+
 def test_a_reader_asks_again_when_the_leader_is_no_broker_it_knows(broker: EmbeddedBroker, topic: str) -> None:
     """The same answer, met by a reader: kafka-python's consumer raises, and fetches from that broker never again."""
     client = driver("kafka-python")

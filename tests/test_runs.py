@@ -47,6 +47,21 @@ def test_what_a_killed_run_left_is_removed(tmp_path, killed_run):
     assert "1 process(es)" in done[0]
 
 
+def test_what_another_run_has_just_swept_is_no_error(tmp_path, killed_run, monkeypatch):
+    """Two runs that begin at once see the same folder; the slower one comes to its lock when the folder is gone."""
+    take = runs._try_lock
+
+    def too_late(path: Path):
+        monkeypatch.setattr(runs, "_try_lock", take)
+        assert len(runs.sweep(tmp_path)) == 1
+        return take(path)
+
+    monkeypatch.setattr(runs, "_try_lock", too_late)
+    assert runs.sweep(tmp_path) == []
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert list((tmp_path / "locks").iterdir()) == []
+
+
 KILLED_RUN_WITH_A_SMALL_DISK = """
 import subprocess, sys, time, pathlib
 from integrity import mounts

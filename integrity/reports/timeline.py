@@ -150,11 +150,7 @@ def from_history(
     verdict: the checker's JSON; its examples become marks. events: used where the history has no ``events`` table.
     Raises duckdb.Error when a file is not readable Parquet or lacks a column of the contract.
     """
-    import duckdb  # a scenario without a history must not pay for it
-
-    with tempfile.TemporaryDirectory() as spill, duckdb.connect(":memory:") as db:
-        db.execute("SET memory_limit = '512MB'")
-        db.execute("SET temp_directory = $folder", {"folder": spill})
+    with tempfile.TemporaryDirectory() as spill, _connect(spill) as db:
         have = {table: _open(db, directory, table) for table in ("sends", "reads", "events")}
         happened = _events(db) if have["events"] else sorted(events)
         start, end = _bounds(db, have, happened)
@@ -173,6 +169,13 @@ def from_history(
         for anomaly, found in ((verdict or {}).get("anomalies") or {}).items():
             timeline.marks += _marks(db, have, timeline, anomaly, found)
     return timeline
+
+
+def _connect(spill: str) -> duckdb.DuckDBPyConnection:
+    import duckdb  # a scenario without a history must not pay for it
+
+    # One thread: nearly every history is small, and to share out its work costs more than it saves.
+    return duckdb.connect(":memory:", config={"memory_limit": "512MB", "temp_directory": spill, "threads": 1})
 
 
 def _open(db: duckdb.DuckDBPyConnection, directory: Path, table: str) -> bool:

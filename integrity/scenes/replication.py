@@ -52,6 +52,7 @@ class Replication:
         administration.create_topic(self.cluster.any_address(), topic, placement, configs)
         self.cluster.wait_until_whole()
         self._scene.topics.append(topic)
+        self._scene.partitions[topic] = partitions
         return topic
 
     # -- roles ----------------------------------------------------------------------------------------

@@ -92,7 +92,11 @@ class Volume:
                 if self._in_vain.is_set():
                     return
                 publisher.publish(scene.topics[0], min(PIECE, count - begin), size=SIZE, partitions=partitions)
-            publishers.acknowledged(publisher, count, self._seconds)
+                if publisher.errors:
+                    break
+            # One that is not acknowledged decides. With a broker that answers nobody each of the others would have to
+            # time out as well, for minutes.
+            publishers.acknowledged(publisher, count, 0.0 if publisher.errors else self._seconds)
 
     def _read(self, places: list[Partition]) -> None:
         """Read these partitions as they grow, and on to their ends once nothing more is published."""

@@ -66,6 +66,10 @@ class ConfluentPublisher(Publisher):
         if options.transactional_id is not None:
             settings["transactional.id"] = connection.own(options.transactional_id)
             settings["transaction.timeout.ms"] = int(scaled(options.transaction_timeout) * 1000)
+            # Otherwise it forgets all brokers when none answers, to begin again with those it was given, and may then
+            # wait for ever for the coordinator that was to take a group's offsets into its transaction
+            # (https://github.com/confluentinc/librdkafka/issues/5511; librdkafka 2.16).
+            settings["metadata.recovery.strategy"] = "none"
         self._producer = Producer(settings)
         self._reports = Reports(
             self.log,

@@ -13,6 +13,9 @@ from integrity.waiting import scaled
 #: librdkafka's own complaints (a broker that is down, mostly) go here instead of to stderr.
 logger = logging.getLogger("integrity.clients.confluent")
 
+#: The shortest time for setting up a connection (ms) that librdkafka takes: a small ``timeout_factor`` ends here.
+LEAST_SETUP_MS = 1_000
+
 
 def connection_settings(connection: Connection, client_id: str, request_timeout: float) -> dict[str, Any]:
     """What every client of this connection is configured with; request_timeout in seconds.
@@ -20,12 +23,8 @@ def connection_settings(connection: Connection, client_id: str, request_timeout:
     Back-off is capped low: a broker under test comes back within a second or two, and the default cap (10 s) would
     make a reader look as if it had lost what it has not yet asked for. So is the time for a connection to be set up: in
     front of a container that is not up yet, its engine takes a connection and answers nothing.
-
-    Brokers come back where they were, so there is no need to forget them all when none answers. It does harm as well:
-    a publisher that was to add a group's offsets to its transaction may then wait for a forgotten coordinator for ever
-    (https://github.com/confluentinc/librdkafka/issues/5511; librdkafka 2.16).
     """
-    setup = int(scaled(SETUP_SECONDS) * 1000)
+    setup = max(int(scaled(SETUP_SECONDS) * 1000), LEAST_SETUP_MS)
     return {
         "bootstrap.servers": connection.bootstrap_servers,
         "client.id": client_id,
@@ -37,7 +36,6 @@ def connection_settings(connection: Connection, client_id: str, request_timeout:
         "retry.backoff.ms": 50,
         "retry.backoff.max.ms": 200,
         "topic.metadata.refresh.fast.interval.ms": 50,
-        "metadata.recovery.strategy": "none",
         "socket.nagle.disable": True,
         "allow.auto.create.topics": False,
         "logger": logger,

@@ -25,7 +25,7 @@ from integrity.clients.messages import (
 from integrity.history import schema
 from integrity.history.columns import REJECTED, SendChunk
 from integrity.history.recorder import Recorder
-from integrity.waiting import scaled
+from integrity.waiting import WaitTimeout, scaled
 
 #: Milliseconds that the sender thread waits for a broker that can take nothing at the moment.
 SENDER_WAIT_MS = 50.0
@@ -93,6 +93,8 @@ class KafkaPythonPublisher(Publisher):
         _let_sender_wait(self._producer)
         prepare(self._producer._sender._client._manager)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)
+        #: Seconds after which a message has an outcome, if the client keeps its word.
+        self._longest = scaled(options.delivery_timeout) + request_timeout
         #: Sends that the client took, so that they are under way until they are settled.
         self._taken = 0
         if options.transactional_id is not None:
@@ -146,8 +148,22 @@ class KafkaPythonPublisher(Publisher):
         return self._taken - self._batches.settled
 
     def _wait_for_room(self) -> None:
-        """Block while max_unsettled messages are under way: kafka-python itself would queue without limit."""
+        """Block while max_unsettled messages are under way: kafka-python itself would queue without limit.
+
+        Raises WaitTimeout when none of them gets an outcome for longer than any may take. That happens: an idempotent
+        producer that has given up a batch which it had sent forgets its producer id, asks for no other one, and until
+        it has one neither sends nor gives up anything (kafka-python 3.0.12, kafka/producer/sender.py, ``run_once``).
+        """
+        settled, waited_since = -1, 0.0
         while self._unsettled() >= self.options.max_unsettled:
+            waited = time.monotonic() - waited_since
+            if self._batches.settled != settled:
+                settled, waited_since = self._batches.settled, time.monotonic()
+            elif waited > self._longest:
+                raise WaitTimeout(
+                    f"waited {waited:.1f} s for any of {self._unsettled():,} messages under way to settle, in vain: "
+                    f"{self.counts}, errors {dict(self.errors)}"
+                )
             self._batches.progress.clear()
             self._batches.progress.wait(PROGRESS_SECONDS)
             self._batches.look_for_splits()
