@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pytest
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Connection, Driver, Message, NotAcknowledged, driver
-from integrity.clients.base import BEGINNING, END, Admin
+from integrity.clients.base import BEGINNING, END, Admin, Reader
 from integrity.clients.load import Load, LoadFailed
 from integrity.clients.types import SETUP_SECONDS
 from integrity.errors import BadOption
@@ -481,6 +482,55 @@ def test_a_connection_that_nobody_answers_is_given_up_soon(
             assert publisher.flush(30) == 0
         assert time.monotonic() - began < 2 * SETUP_SECONDS  # the libraries alone take 10 s or more
         silence.wait()
+
+
+@pytest.mark.parametrize("client", ["confluent-kafka"], indirect=True)
+def test_a_partition_that_was_taken_away_is_not_read_on(
+    client: Driver, run: Run, broker: EmbeddedBroker, connection: Connection, topic: str
+) -> None:
+    """librdkafka does, where it waits for a partition's first offset when that is taken away; it hands out what it read
+    when the partition comes back, although the group has committed it by then.
+    """
+    group, records = f"group-{uuid.uuid4().hex[:8]}", []
+
+    def poll_until(condition: Callable[[], object], what: str, *readers: Reader) -> None:
+        def polled() -> bool:
+            for each in readers:
+                records.extend((each, record) for record in each.poll(0.01))
+            return bool(condition())
+
+        wait_until(polled, what=what, seconds=30)
+
+    with (
+        Proxy(run, broker.bootstrap_servers) as proxy,
+        client.publisher(connection) as publisher,
+        client.reader(Connection(proxy.bootstrap_servers), group=group, heartbeat_interval=0.1) as reader,
+    ):
+        late = proxy.delay_answer("ListOffsets", seconds=0.5)
+        reader.subscribe([topic])
+        poll_until(lambda: len(reader.positions()) == 3 and late.count, "the first offsets to be asked for", reader)
+        with client.reader(connection, group=group, heartbeat_interval=0.1) as other:
+            other.subscribe([topic])
+            shared = lambda: other.positions() and len(reader.positions()) + len(other.positions()) == 3  # noqa: E731
+            poll_until(shared, "both readers to have partitions", reader, other)
+            moved = set(other.positions())
+            published, until = 0, time.monotonic() + 1.0  # by then the answer is there, and that has had its time
+            while time.monotonic() < until:
+                published += 3
+                publisher.send_many(Message(topic, b"first", partition=n) for n in range(3))
+                assert publisher.flush(30) == 0
+                poll_until(lambda n=published: len(records) >= n, "what was published", reader, other)
+                other.commit()
+        poll_until(lambda: len(reader.positions()) == 3, "the partitions to come back", reader)
+        publisher.send_many(Message(topic, b"second", partition=n) for n in range(3))
+        assert publisher.flush(30) == 0
+        poll_until(lambda: [r for _, r in records if r.value == b"second"][2:], "what is published now", reader)
+    again = [
+        f"{record.topic}-{record.partition} at {record.offset}"
+        for each, record in records
+        if each is reader and (record.topic, record.partition) in moved and record.value == b"first"
+    ]
+    assert again == []
 
 
 def test_a_broker_that_takes_connections_and_closes_them_is_not_stormed(

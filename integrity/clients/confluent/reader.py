@@ -98,9 +98,28 @@ class ConfluentReader(Reader):
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self.options.start == "earliest":
+            self._begin_where_nothing_is_committed(partitions)
+            consumer.assign(partitions)
         for place in partitions:
             self._positions[place.topic, place.partition] = -1
             self.log.moved(place.topic, place.partition, schema.ASSIGNED, place.offset if place.offset >= 0 else None)
+
+    def _begin_where_nothing_is_committed(self, partitions: list[TopicPartition]) -> None:
+        """Give these, where their group has committed nothing, the first offset to read at; the others keep theirs.
+
+        Left to itself, librdkafka asks for it 0.1 s later. Has the partition been taken away when the answer comes, it
+        asks again, reads on although another member holds the partition, and hands that out when the partition comes
+        back, below what the group has committed by then (librdkafka 2.16).
+        """
+        try:
+            for place, known in zip(partitions, self._consumer.committed(partitions, LEADERS_SECONDS), strict=True):
+                if known.error is None and known.offset < 0:
+                    ends = self._consumer.get_watermark_offsets(place, LEADERS_SECONDS)
+                    place.offset = ends[0] if ends is not None else place.offset
+        except KafkaException:
+            # No broker answers now: the assignment waits for one by itself.
+            return
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._revocations += 1
