@@ -21,6 +21,7 @@ from integrity import anomalies, progress
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
+from integrity.clients.said import ClientLog
 from integrity.errors import SuiteError
 from integrity.faults import process
 from integrity.history import on_disk
@@ -92,6 +93,7 @@ class Scene:
         self.read: list[str] = []
         self._validating = False
         self._closed = False
+        self._client_log = ClientLog()
         if broker is not None:
             broker.listener = self.note
 
@@ -291,8 +293,11 @@ class Scene:
         if self._closed:
             return
         self._closed = True
-        for part in reversed(self._parts.values()):  # what came later may need what was there before
-            part.close()
+        try:
+            for part in reversed(self._parts.values()):  # what came later may need what was there before
+                part.close()
+        finally:
+            self._client_log.end()
         self.recorder.close()
         if self.facts.verdict is not None:
             self.facts.timeline = timeline.from_history(self.folder, self.facts.verdict)
@@ -305,8 +310,9 @@ class Scene:
         return self.folder if self.topics else None
 
     def logs(self) -> dict[str, str]:
-        """What each broker logged during this scenario, by its label."""
-        return {broker.label: broker.log(mark) for broker, mark in self._log_marks.items()}
+        """What each broker logged during this scenario, by its label, and what the clients' libraries complained of."""
+        logs = {broker.label: broker.log(mark) for broker, mark in self._log_marks.items()}
+        return logs | ({"clients": self._client_log.text} if self._client_log.text else {})
 
     def discard(self) -> None:
         """Take down the scenario's own brokers and delete its history, where it was not kept as evidence."""

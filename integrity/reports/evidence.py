@@ -7,7 +7,7 @@
     settings.txt      every option, secrets masked
     command.txt       the exact command that runs this scenario again
     history/          what was sent, acknowledged, read and broken; ``python -m integrity.check`` takes this folder
-    *.log             each broker's log, of this scenario only
+    *.log             each broker's log, of this scenario only; clients.log, where the clients' libraries complained
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def write(
 ) -> Path:
     """Write one scenario's evidence below ``root`` in place of an earlier run's; returns its folder.
 
-    logs: a broker's label to its log of this scenario. history: the folder of Parquet files; ``move`` takes it away
-    from where it is instead of copying it. OSError passes through: evidence that cannot be kept is worth knowing.
+    logs: a broker's label, or "clients", to the log of this scenario. history: the folder of Parquet files; ``move``
+    takes it away from where it is instead of copying it. OSError passes through: evidence that cannot be kept is worth
+    knowing.
     """
     folder = place(root, feature, scenario)
     clear(folder)
