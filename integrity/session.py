@@ -8,6 +8,7 @@ run sweeps.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import random
 import signal
@@ -49,6 +50,14 @@ def stop_at_once(error: SuiteError) -> NoReturn:
     os._exit(2)
 
 
+def _collect_garbage_rarely() -> None:
+    """Python would look for cycles among all young objects at every 700 new ones: with messages, which have none, that
+    takes a tenth of its time. What has been imported stays for good.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000)
+
+
 #: The signals that ended the run so far. A library may turn the KeyboardInterrupt below into an error of its own
 #: (DuckDB does, in the middle of a query): then the step fails, and the next scenario is where the run ends.
 _interruptions: list[int] = []
@@ -86,6 +95,7 @@ class Session:
     @classmethod
     def begin(cls, context) -> Session:
         """Read the options, sweep after dead runs, choose the broker. Ends the process with a line when it cannot."""
+        _collect_garbage_rarely()
         # behave knows Ctrl-C only; SIGTERM would skip every clean-up and report.
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGINT, _interrupt)
