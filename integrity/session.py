@@ -51,10 +51,9 @@ def stop_at_once(error: SuiteError) -> NoReturn:
 
 
 def _collect_garbage_rarely() -> None:
-    """Python would look for cycles among all young objects at every 700 new ones: with messages, which have none, that
-    takes a tenth of its time. What has been imported stays for good.
+    """Python would look for cycles among the young objects at every 700 new ones: with messages, which have none, that
+    takes a tenth of its time.
     """
-    gc.freeze()
     gc.set_threshold(50_000)
 
 
