@@ -700,6 +700,16 @@ def test_passed_over_in_a_partition_not_read_to_its_end_is_a_skip(tmp_path: Path
     assert found(history, tmp_path) == {"poll_skip": 1}
 
 
+def test_another_record_in_the_acknowledged_place_is_no_skip(tmp_path: Path) -> None:
+    history = History()
+    for offset in range(4):
+        history.send(offset)
+    for offset, sequence in ((0, 0), (1, 2), (3, 3)):
+        history.read(offset, 0, sequence)
+    history.end(complete=False)
+    assert found(history, tmp_path) == {"wrong_offset": 1}
+
+
 def test_nothing_read_is_vacuous_and_not_lost(tmp_path: Path) -> None:
     history = History()
     history.send(0)

@@ -20,6 +20,11 @@ FROM (
     FROM missing m
     JOIN spans n ON n.topic = m.topic AND n.partition = m.partition AND n.lo < m.offset AND m.offset < n.hi
     WHERE NOT m.judged
+      AND NOT EXISTS (SELECT 1
+                      FROM (SELECT DISTINCT u.topic, u.partition FROM missing u WHERE NOT u.judged) w
+                      JOIN reads o ON o.topic = w.topic AND o.partition = w.partition
+                      WHERE o.reader = n.reader AND o.topic = m.topic AND o.partition = m.partition
+                        AND o.offset = m.offset)
 ) c
 WHERE NOT EXISTS (SELECT 1 FROM excused x WHERE x.topic = c.topic AND x.partition = c.partition
                   AND x.first_offset = c.offset AND x.last_offset = x.first_offset)
