@@ -109,7 +109,8 @@ class _ShowsOnly(_OverVerdict):
         self._names = {_known(name) for name in names}
 
     def describe_to(self, description: Description) -> None:
-        description.append_text(f"a history that shows exactly these anomalies: {', '.join(sorted(self._names))}")
+        names = f"exactly these anomalies: {', '.join(sorted(self._names))}" if self._names else "no anomaly"
+        description.append_text(f"a history that shows {names}")
 
     def _holds(self, verdict: Verdict) -> bool:
         return set(verdict.findings) == self._names
@@ -134,5 +135,5 @@ def shows(name: str) -> BaseMatcher[History]:
 
 
 def shows_only(*names: str) -> BaseMatcher[History]:
-    """Matches a history in which each of ``names`` was found and no other anomaly."""
+    """Matches a history in which each of ``names`` was found and no other anomaly; without names, no anomaly at all."""
     return _ShowsOnly(names)

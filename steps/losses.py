@@ -3,6 +3,7 @@
 from behave import then
 from hamcrest import assert_that, equal_to, greater_than, has_length
 
+from integrity.matchers import shows_only
 from integrity.scenes import disk_faults
 from integrity.scenes.whereabouts import where_lost
 
@@ -12,7 +13,7 @@ def found_lost_on_disk(context):
     verdict = context.scene.verdict()
     assert_that(verdict.count("lost"), greater_than(0), f"lost messages ({verdict.words()})")
     assert_that(where_lost(verdict), equal_to({"it was lost on disk"}), "where the missing messages are")
-    assert_that(list(verdict.findings), equal_to(["lost"]), "anomalies found")
+    assert_that(verdict, shows_only("lost"))
 
 
 @then("every acknowledged message is found to be lost on disk")
@@ -30,11 +31,10 @@ def a_reader_is_told(context):
 @then("nothing that is read is damaged, out of order or doubled")
 def nothing_read_is_wrong(context):
     verdict = context.scene.verdict()
-    assert_that(list(verdict.findings), equal_to([]), verdict.words())
+    assert_that(verdict, shows_only())
     assert_that(verdict.read, greater_than(0), "records read")
 
 
 @then("messages are found to be there twice")
 def found_there_twice(context):
-    verdict = context.scene.verdict()
-    assert_that(list(verdict.findings), equal_to(["duplicated"]), f"anomalies found ({verdict.words()})")
+    assert_that(context.scene.verdict(), shows_only("duplicated"))

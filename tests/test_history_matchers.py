@@ -28,6 +28,7 @@ def test_a_sound_history_is_intact_and_has_none_of_the_anomalies(good: Path) -> 
     assert_that(good, is_(intact()))
     verdict = check(good)
     assert_that(verdict, is_(intact()))
+    assert_that(verdict, shows_only())
     for name in CHECKS:
         assert_that(verdict, has_no(name))
         assert_that(verdict, not_(shows(name)))
@@ -40,6 +41,8 @@ def test_an_anomaly_is_found_and_only_it(bad: Path) -> None:
     assert_that(str(bad), shows("lost"))
     assert_that(bad, shows_only("lost"))
     assert_that(bad, not_(shows_only("lost", "duplicated")))
+    with pytest.raises(AssertionError, match=r"a history that shows no anomaly(.|\n)*lost: 1"):
+        assert_that(bad, shows_only())
 
 
 def test_a_mismatch_is_told_in_the_verdicts_words(bad: Path) -> None:
