@@ -51,6 +51,12 @@ def test_it_has_complaints_only_until_its_end(log: ClientLog) -> None:
     assert line.endswith("] WARNING a complaint (kafka.anything)")
 
 
+def test_it_holds_no_secret(log: ClientLog) -> None:
+    logging.getLogger("kafka").warning("unknown setting sasl_plain_password=hunter2 is ignored")
+    assert "sasl_plain_password=********" in log.text
+    assert "hunter2" not in log.text
+
+
 def test_it_keeps_the_last_lines_and_says_how_many_came_before(log: ClientLog, monkeypatch: pytest.MonkeyPatch) -> None:
     log.end()
     monkeypatch.setattr(said, "MOST_LINES", 2)

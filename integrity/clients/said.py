@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 
+from integrity.reports.text import mask_inside
+
 #: The loggers of both libraries: kafka-python's own, and the one that librdkafka's lines are given to.
 LOGGERS = ("kafka", "integrity.clients.confluent")
 
@@ -16,7 +18,7 @@ FORMAT = "[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
 
 
 class ClientLog(logging.Handler):
-    """Collects warnings and errors of the client libraries from its making until ``end``."""
+    """Collects warnings and errors of the client libraries from its making until ``end``, secrets masked."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -28,7 +30,7 @@ class ClientLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._count += 1
-        self._lines.append(self.format(record))
+        self._lines.append(mask_inside(self.format(record)))
 
     def end(self) -> None:
         """Collect no more; more than once is fine."""
