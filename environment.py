@@ -30,6 +30,14 @@ def before_scenario(context, scenario):
     context.scene = context.session.open_scene(scenario)
 
 
+def before_step(context, step):
+    context.session.watch.begin(f"{step.keyword} {step.name}")
+
+
+def after_step(context, step):
+    context.session.watch.end()
+
+
 def after_scenario(context, scenario):
     context.session.close_scene(scenario)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -54,6 +55,15 @@ def printable(text: str, encoding: str | None) -> str:
 
 _lock = threading.Lock()
 
+#: When something was last shown (monotonic seconds), and how many waits go on.
+_last_shown = 0.0
+_waits = 0
+
+
+def _shown() -> None:
+    global _last_shown
+    _last_shown = time.monotonic()
+
 
 def say(text: str) -> None:
     """Print one progress line at once, whatever behave captures."""
@@ -61,6 +71,7 @@ def say(text: str) -> None:
     with _lock:
         out.write(printable(text, out.encoding) + "\n")
         out.flush()
+        _shown()
 
 
 def pass_on(text: bytes) -> None:
@@ -80,13 +91,17 @@ def replace_line(text: str) -> None:
     with _lock:
         out.write("\r\x1b[2K" + printable(text, out.encoding))
         out.flush()
+        _shown()
 
 
 @contextmanager
 def waiting_for(what: str) -> Iterator[Callable[[float], None]]:
     """Yield a function to call with the seconds waited so far; it shows a line once the wait is long."""
+    global _waits
     shown = False
     last = -1
+    with _lock:
+        _waits += 1
 
     def tick(waited: float) -> None:
         nonlocal shown, last
@@ -102,5 +117,53 @@ def waiting_for(what: str) -> Iterator[Callable[[float], None]]:
     try:
         yield tick
     finally:
+        with _lock:
+            _waits -= 1
         if shown:
             replace_line("")
+
+
+class Watch:
+    """Shows which step is at work once nothing has been shown for two seconds and no wait, which shows itself, goes on:
+    a client that reads or a check that counts says nothing. On a terminal the line is kept up to date and wiped in the
+    end, elsewhere it is printed once.
+    """
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, step: str) -> None:
+        """From now on ``step`` is at work, and what was before no longer is."""
+        self.end()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._show, args=(step, self._done), name="watch", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Nothing is at work; more than once is fine."""
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    @staticmethod
+    def _show(step: str, done: threading.Event) -> None:
+        began = time.monotonic()
+        shown = False
+        while not done.wait(max(0.05, QUIET_SECONDS - _silence(began))):
+            if _waits or _silence(began) < QUIET_SECONDS:
+                continue
+            if is_interactive():
+                replace_line(f"  … at work: {step} ({time.monotonic() - began:.0f} s)")
+            else:
+                say(f"  … at work: {step}")
+                return
+            shown = True
+        if shown:
+            replace_line("")
+
+
+def _silence(since: float) -> float:
+    """Seconds since something was shown, or since then if that is later."""
+    return time.monotonic() - max(_last_shown, since)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import platform
 import random
 import signal
 import sys
+from importlib import metadata
 from typing import NoReturn
 
 from integrity import progress, vocabulary, waiting
@@ -76,6 +78,7 @@ class Session:
         self.brokers = brokers
         self.reports = reports
         self.driver = driver(settings.client)
+        self.watch = progress.Watch()
         self.broker: Broker | None = None
         #: Brokers with other settings that scenarios of the feature in hand have asked for, by these settings.
         self._others: dict[ServerSettings, Broker] = {}
@@ -108,7 +111,8 @@ class Session:
             waiting.set_timeout_factor(settings.timeout_factor)
             facts = RunFacts(
                 seed=settings.seed if settings.seed is not None else random.randrange(2**32),
-                client=settings.client,
+                client=f"{settings.client} {metadata.version(settings.client)}",
+                more={"python": platform.python_version()},
                 settings={name: options.shown(settings, name) for name in options.OPTIONS},
             )
             handed = features.Handed(runner, member) if member is not None else None
@@ -230,6 +234,8 @@ class Session:
             return None
         if self._broker_error is not None:
             raise self._broker_error
+        # A scenario that is run again alone draws the same numbers.
+        random.seed(f"{self.reports.run.seed}:{scenario.location}")
         self._scenes += 1
         folder = self.run.directory / f"scenario-{self._scenes}"
         self.scene = Scene(self.broker, self._others, self.brokers, self.driver, folder, facts)
@@ -237,7 +243,9 @@ class Session:
 
     def close_scene(self, scenario) -> None:
         scene, self.scene = self.scene, None
-        if scene is None:
+        if scene is None:  # no broker for it: what that said is all there is
+            logs = {self.broker.label: self.broker.log()} if self.broker is not None else {}
+            self.reports.keep_evidence(scenario, keep=self.settings.keep, logs=logs)
             return
         passed = scenario.status.name == "passed"
         try:
@@ -266,6 +274,7 @@ class Session:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
         atexit.unregister(self.end)
+        self.watch.end()
         try:
             if self._crew is not None:
                 self._crew.end()

@@ -132,3 +132,5 @@ def test_a_broker_that_cannot_start_is_an_error_on_every_scenario(tmp_path, monk
         error = case.find("error")
         assert error is not None, ElementTree.tostring(case)
         assert "no room on this machine" in (error.get("message") or "") + (error.text or "")
+    logs = list((tmp_path / "reports" / "evidence").glob("persistence.restart/*/broker-1.log"))
+    assert [log.read_text() for log in logs] == ["no room on this machine\n"] * 2

@@ -14,6 +14,7 @@ import pytest
 from integrity.reports import evidence, text, views
 from integrity.reports.model import RunFacts
 from tests.report_samples import ENVIRONMENT, ROOT, behave, project, sample
+from tests.test_console import feature, scenario
 
 SCENARIO = "Everything-acknowledged-before-the-broker-went-down-is-read-back-taken-down-killed"
 
@@ -53,10 +54,13 @@ def test_secrets_are_masked(folder: Path) -> None:
 
 def test_the_command_runs_exactly_that_scenario_again(folder: Path) -> None:
     command = (folder / "command.txt").read_text().strip()
-    assert command == "behave features/persistence/restart.feature:21 -D seed=4711"
+    program, arguments = command.split(" ", 1)
+    assert Path(program).name == "behave"
+    assert arguments.startswith("features/persistence/restart.feature:21 -D ")
+    assert arguments.endswith(" -D seed=4711")
     project_folder = folder.parents[3]
     again = subprocess.run(
-        [sys.executable, "-m", *command.split(), "-f", "plain"],
+        [sys.executable, "-m", "behave", *arguments.split(), "-f", "plain"],
         cwd=project_folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
@@ -170,15 +174,38 @@ def test_masking(name: str, value: str, shown: str) -> None:
 def test_a_rerun_keeps_its_options_and_hides_secrets() -> None:
     run = RunFacts(seed=7, options={"broker": "docker", "client_config": "my file", "password": "hunter2"})
     command = evidence.rerun_command("features/a b.feature:3", run)
-    assert command == (
-        "behave 'features/a b.feature:3' -D broker=docker -D 'client_config=my file' -D 'password=********' -D seed=7"
+    program, arguments = command.split(" ", 1)
+    assert program == evidence.behave()
+    assert arguments == (
+        "'features/a b.feature:3' -D broker=docker -D 'client_config=my file' -D 'password=********' -D seed=7"
     )
+
+
+def test_a_rerun_names_the_broker_that_was_chosen() -> None:
+    """Protects from a failure in a container that is looked for with an embedded broker elsewhere."""
+    run = RunFacts(broker="docker", options={"broker": "auto"})
+    assert evidence.rerun_command("f.feature:3", run).endswith(" f.feature:3 -D broker=docker")
+
+
+def test_a_rerun_calls_a_program_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Path(sys.executable).with_name("behave")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert Path(evidence.behave()).resolve() == own.resolve()
+    monkeypatch.setenv("PATH", str(own.parent))
+    assert evidence.behave() == "behave"
+
+
+def test_the_words_name_the_history_that_was_judged(tmp_path: Path) -> None:
+    """Protects the scenarios on copies: the verdict is on the copies' history, which lies within the scenario's."""
+    one = scenario(views.FAILED)
+    one.facts.judged = "copies"
+    assert f"Check again: python -m integrity.check {tmp_path}/copies\n" in evidence.words(feature(one), one, tmp_path)
 
 
 def test_options_of_the_command_line_are_given_again(tmp_path: Path) -> None:
     behave(project(tmp_path, {"f.feature": TWO}), "-D", "keep=always", "-D", "broker=docker")
     command = (tmp_path / "reports" / "evidence" / "f" / "bad" / "command.txt").read_text()
-    assert command == "behave features/f.feature:2 -D keep=always -D broker=docker -D seed=7\n"
+    assert command.endswith("behave features/f.feature:2 -D keep=always -D broker=embedded -D seed=7\n")
 
 
 def test_a_log_may_hold_anything(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ VOID = {"meta", "link", "br", "col", "path", "line", "rect"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+#: A limit alone: its page has no table of guarantees.
+LIMIT = "Feature: A limit\n  Rule: R\n    Not promised: this.\n    Scenario: s\n      Given it works\n"
+
+
 class Page(HTMLParser):
     """Reads a page strictly: every element closed in order; collects attributes and text."""
 
@@ -81,7 +85,7 @@ def test_the_first_screen_says_what_broke_where_and_after_which_fault(page: Page
     assert "Everything acknowledged before the broker went down is read back (taken down: killed)" in start
     assert "Then every acknowledged message is read once, in order and unchanged" in start
     assert "broker 1 killed, 2.5 s into the scenario (SIGKILL to process 4711)" in start
-    assert "behave features/persistence/restart.feature:21 -D seed=4711" in start
+    assert re.search(r"behave features/persistence/restart.feature:21( -D \S+)* -D seed=4711", start)
 
 
 def test_the_table_has_guarantee_exception_scenario_and_verdict(page: Page) -> None:
@@ -125,6 +129,15 @@ def test_links_stay_on_the_page_or_lead_to_the_evidence(page: Page, page_path: P
             assert target[1:] in ids
         else:
             assert (page_path.parent / target / "verdict.txt").is_file()
+
+
+def test_the_first_link_leads_on_where_there_is_no_table_of_guarantees(tmp_path: Path) -> None:
+    """Protects who uses a keyboard: the link that skips the head is the first thing to get to."""
+    behave(project(tmp_path, {"limits/l.feature": LIMIT}))
+    page = read(tmp_path / "reports" / "report.html")
+    assert "The guarantees" not in page.text
+    first = str(page.all("a")[0]["href"])
+    assert first[1:] in [attributes.get("id") for _, attributes in page.elements]
 
 
 def test_nothing_is_fetched(page: Page, page_path: Path) -> None:

@@ -57,7 +57,8 @@ Feature: A transaction is seen whole or not at all
 
   Rule: A group that reads, and writes what it makes of it, does so exactly once
     It does both in one transaction: what it writes, and how far it has read. Here it makes a copy of every message.
-    Not promised: anything it does elsewhere, in a database say, at the same time.
+    Not promised: anything it does elsewhere, in a database say, at the same time; nor, where there is one broker only, a
+    commit that was acknowledged right before that broker crashed.
 
     Scenario Outline: Every message is copied exactly once although <what happens>
       Given a running broker

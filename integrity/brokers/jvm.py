@@ -19,6 +19,7 @@ from integrity import cache, progress
 from integrity.brokers import kraft
 from integrity.brokers.distribution import Distribution
 from integrity.errors import Unavailable
+from integrity.waiting import scaled
 
 #: Chosen for quick starts of short-lived brokers on two cores.
 FLAGS = [
@@ -120,7 +121,10 @@ def _run_storage_tool(distribution: Distribution, folder: Path) -> Path:
         distribution, folder, "kafka.tools.StorageTool", "format", "-t", kraft.CLUSTER_ID, "-c",
         str(folder / "format.properties"),
     )  # fmt: skip
-    done = subprocess.run(words, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=scaled(TOOL_SECONDS), check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"Kafka's StorageTool was not done after {error.timeout:.0f} s") from error
     if done.returncode:
         raise Unavailable(f"Kafka's StorageTool failed: {' '.join((done.stdout + done.stderr).split())[-300:]}")
     return folder / "data"

@@ -17,6 +17,7 @@ import dataclasses
 import json
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def words(feature: FeatureView, scenario: ScenarioView, history: Path | None) ->
     if scenario.problem is not None and scenario.problem.text:
         lines += ["", "In full:", scenario.problem.text]
     if history is not None:
-        lines += ["", f"Check again: python -m integrity.check {shlex.quote(near(history))}"]
+        lines += ["", f"Check again: python -m integrity.check {shlex.quote(near(history / scenario.facts.judged))}"]
     lines += ["", f"Run again: {scenario.facts.rerun}"]
     return "\n".join(lines)
 
@@ -158,10 +159,19 @@ def rerun_command(location: str, run: RunFacts) -> str:
     A secret among the options is masked here too: it has to be filled in again.
     """
     options = dict(run.options)
+    if run.broker:  # the one that was chosen: elsewhere the choice may be another
+        options["broker"] = run.broker
     if run.seed is not None:
         options["seed"] = str(run.seed)
     given = [f"{name}={masked(name, value)}" for name, value in options.items()]
-    return shlex.join(["behave", location, *(word for pair in given for word in ("-D", pair))])
+    return shlex.join([behave(), location, *(word for pair in given for word in ("-D", pair))])
+
+
+def behave() -> str:
+    """The program as it is called from here: the one beside this Python, where the shell would find none or another."""
+    own = Path(sys.executable).with_name("behave")
+    found = shutil.which("behave")
+    return "behave" if not own.exists() or (found is not None and Path(found) == own) else near(own)
 
 
 def _put(path: Path, text: str) -> None:

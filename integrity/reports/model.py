@@ -72,14 +72,16 @@ class ScenarioFacts:
     """What one scenario leaves; made by ``Reports.scenario`` and filled while it runs.
 
     numbers: name to value, in the order to show them ("acknowledged", "restart (s)"). verdict: DESIGN's verdict JSON.
-    verdict_words: the checker's words. events: faults and recoveries, in order. timeline: see
-    :func:`integrity.reports.timeline.from_history`. evidence: the scenario's evidence folder. skip_reason: why it was
-    skipped, where behave was not told. rerun: the exact command that runs this scenario alone.
+    verdict_words: the checker's words. judged: the folder of the history they are of, below the scenario's own. events:
+    faults and recoveries, in order. timeline: see :func:`integrity.reports.timeline.from_history`. evidence: the
+    scenario's evidence folder. skip_reason: why it was skipped, where behave was not told. rerun: the exact command
+    that runs this scenario alone.
     """
 
     numbers: dict[str, Number] = field(default_factory=dict)
     verdict: dict[str, Any] | None = None
     verdict_words: str = ""
+    judged: str = ""
     events: list[Event] = field(default_factory=list)
     timeline: Timeline | None = None
     evidence: Path | None = None

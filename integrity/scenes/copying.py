@@ -30,6 +30,9 @@ PARTITIONS = 4
 #: Records that are copied before and after a fault, at least.
 ENOUGH_RECORDS = 300
 
+#: The copies' own history, below the scenario's.
+COPIES = "copies"
+
 #: The requests whose answers are lost, one after the other.
 STEPS = ("Produce", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn")
 
@@ -149,7 +152,7 @@ class Copying:
             return self._verdict
         scene = self._scene
         scene.verdict()  # closes the scene's history, from which the other one is made
-        folder = scene.folder / "copies"
+        folder = scene.folder / COPIES
         with Recorder(folder) as recorder:
             with scene.driver.reader(scene.connection, recorder, committed_only=True) as reader:
                 reader.read_to_end(self._target, READ_SECONDS)
@@ -168,6 +171,7 @@ class Copying:
         self._verdict = anomalies.check(folder)
         if not self._verdict.intact:
             scene.facts.verdict, scene.facts.verdict_words = self._verdict.as_json(), self._verdict.words()
+            scene.facts.judged = COPIES
         return self._verdict
 
 
