@@ -1,7 +1,8 @@
 """PyHamcrest matchers over a history: ``is_(intact())``, ``has_no("lost")``, ``shows("lost")``, ``shows_only("lost")``.
 
 The matched value is a :class:`~integrity.anomalies.Verdict`, or a history's directory, which is then checked. A
-mismatch is told in the verdict's own words, control characters taken out (they would make a JUnit file ill-formed).
+mismatch is told in the verdict's own words, one sentence first, control characters taken out (they would make a JUnit
+file ill-formed).
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class _OverVerdict(BaseMatcher[History]):
         raise NotImplementedError
 
     def _mismatch(self, verdict: Verdict) -> str:
-        return verdict.words()
+        # One sentence first, which is all that a table or a console shows; a blank line ends it.
+        return verdict.words() if verdict.intact else f"{verdict.sentence()}\n\n{verdict.words()}"
 
 
 class _Intact(_OverVerdict):

@@ -9,6 +9,7 @@ from hamcrest import assert_that, is_, not_
 
 from integrity.anomalies import CHECKS, check
 from integrity.matchers import has_no, intact, shows, shows_only
+from integrity.reports.text import first_sentence
 from tests.histories import History, sound
 
 
@@ -58,6 +59,16 @@ def test_a_mismatch_of_intact_names_every_anomaly(bad: Path) -> None:
     words = r"not intact: lost 1 \(6 messages acknowledged, 5 records read\)\nlost: 1"
     with pytest.raises(AssertionError, match=words):
         assert_that(bad, is_(intact()))
+
+
+def test_a_mismatch_begins_with_one_plain_sentence(bad: Path) -> None:
+    """Protects the first line of JUnit, console and page: what broke, where, and after which fault."""
+    with pytest.raises(AssertionError) as raised:
+        assert_that(bad, is_(intact()))
+    assert first_sentence(raised.value) == (
+        "Expected an intact history, but 1 acknowledged message nobody read: message 5 of publisher 0, acknowledged at "
+        "offset 17 of t-0, was read by nobody: the brokers' files were not searched for it (no fault was recorded)"
+    )
 
 
 def test_shows_tells_what_was_there_instead(good: Path) -> None:

@@ -117,6 +117,17 @@ class Verdict:
             "words": finding.check.sentence(row),
         }
 
+    def sentence(self) -> str:
+        """The verdict in one sentence: an anomaly, what else was found, and one example with the fault in force."""
+        if self.intact:
+            return self.words()
+        if not self.findings:
+            return self.reasons[0]
+        finding, *others = self.findings.values()
+        also = ", ".join(f"{other.check.name} {other.count:,}" for other in others)
+        said = finding.check.headline(finding.count) + (f" (also {also})" if also else "")
+        return f"{said}: {self._in_words(finding, finding.examples[0])}" if finding.examples else said
+
     def words(self) -> str:
         """The verdict for a reader, in lines: the conclusion, then each anomaly with its examples.
 
@@ -142,11 +153,14 @@ class Verdict:
             return f"{name}: none"
         lines = [f"{name}: {finding.check.headline(finding.count)}"]
         for row in finding.examples:
-            lines.append(f"  - {finding.check.sentence(row)} ({self._circumstance(row)})")
+            lines.append(f"  - {self._in_words(finding, row)}")
         rest = finding.count - len(finding.examples)
         if rest:
             lines.append(f"  - and {rest:,} more")
         return "\n".join(lines)
+
+    def _in_words(self, finding: Finding, row: Mapping[str, Any]) -> str:
+        return f"{finding.check.sentence(row)} ({self._circumstance(row)})"
 
     def _circumstance(self, row: Mapping[str, Any]) -> str:
         if not self.events:

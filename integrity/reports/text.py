@@ -70,7 +70,7 @@ def first_sentence(text: object) -> str:
         whole = match.group(1) if match else whole.split("\n")[0]
     whole = one_line(whole)
     if len(whole) > SENTENCE_CHARACTERS:
-        whole = whole[: SENTENCE_CHARACTERS - 1].rstrip() + "…"
+        whole = whole[: SENTENCE_CHARACTERS - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"
     return whole
 
 
