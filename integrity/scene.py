@@ -190,6 +190,7 @@ class Scene:
             for value in values:
                 publisher.send_and_wait(Message(topic, value.encode()), PUBLISH_SECONDS)
         self.sent = list(values)
+        self.facts.numbers["acknowledged"] = len(values)
         progress.say("✅ Messages successfully produced!")
 
     def consume(self, topic: str) -> None:
@@ -200,6 +201,7 @@ class Scene:
             records = reader.read(len(self.sent), READ_SECONDS, self._check_broker)
             records += reader.poll()  # a duplicate comes late
         self.read = [_text(record.value) for record in records]
+        self.facts.numbers["read"] = len(self.read)
 
     def holdings(self, topic: str) -> list[str]:
         """The values in the topic from its beginning to its end, as a new reader gets them."""
@@ -207,6 +209,7 @@ class Scene:
             result = reader.read_to_end(self.connection.own(topic), READ_SECONDS, keep=True, check=self._check_broker)
         if not result.complete:
             raise AssertionError(f"topic {topic!r} could not be read to its end: {result}")
+        self.facts.numbers["read"] = len(result.records)
         return [_text(record.value) for record in result.records]
 
     def validating(self) -> list[str]:

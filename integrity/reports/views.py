@@ -33,10 +33,10 @@ WORDS = {
 #: The worst verdict of several is the first of these that occurs.
 _WORST = (FAILED, ERROR, NOT_RUN, HELD, SKIPPED, NOT_SELECTED)
 
-#: What behave adds to the name of an outline's row.
 #: Events that tell what came of a fault, or what somebody noticed: none of them broke anything.
-SEEN = ("gone", "whole", "has taken over", "has stored", "refused", "rebalanced")
+SEEN = ("gone", "whole", "has taken over", "has stored", "has every message", "is the ", "refused", "rebalanced")
 
+#: What behave adds to the name of an outline's row.
 _ROW_NUMBER = re.compile(r"\s*-- @\d+\.\d+.*$")
 
 FactsOf = Callable[[Scenario], "ScenarioFacts | None"]
@@ -188,7 +188,7 @@ class FeatureView:
 
 def last_fault(events: list[Event]) -> Event | None:
     """The last thing that was broken, by anyone; recoveries do not count, nor does what was only seen."""
-    acts = [event for event in moments(events) if event.what not in SEEN]
+    acts = [event for event in moments(events) if not event.what.startswith(SEEN)]
     faults = [Event(o.begin, o.subject, o.what) for o in outages(events)] + acts
     if not faults:
         return None
