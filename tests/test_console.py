@@ -161,17 +161,17 @@ def test_a_run_ends_with_them_whatever_is_captured(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-4].startswith("❌ 1 of 2 scenarios held, 1 did not hold (")
 
 
-def test_on_a_real_terminal_they_are_coloured(tmp_path: Path) -> None:
-    folder = project(tmp_path, {"f.feature": "Feature: F\n  Scenario: one\n    Given it works\n"})
+def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> bytes:
+    """What behave writes to a terminal."""
     ours, theirs = pty.openpty()
-    environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "CI")}
+    inherited = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "CI")}
     with subprocess.Popen(
-        [sys.executable, "-m", "behave", "-f", "null", "--no-summary"],
+        [sys.executable, "-m", "behave", "--no-summary", *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
-        env={**environment, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PYTHONIOENCODING": "utf-8"},
+        env={**inherited, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
     ) as process:
         os.close(theirs)
         said = b""
@@ -185,4 +185,15 @@ def test_on_a_real_terminal_they_are_coloured(tmp_path: Path) -> None:
             said += piece
     os.close(ours)
     assert process.returncode == 0
-    assert b"\x1b[32m\xe2\x9c\x85 Everything held: 1 of 1 scenarios" in said
+    return said
+
+
+def test_on_a_real_terminal_they_are_coloured(tmp_path: Path) -> None:
+    folder = project(tmp_path, {"f.feature": "Feature: F\n  Scenario: one\n    Given it works\n"})
+    assert b"\x1b[32m\xe2\x9c\x85 Everything held: 1 of 1 scenarios" in on_a_terminal(folder, "-f", "null")
+
+
+def test_no_color_is_heeded_by_behaves_own_formatter_too(tmp_path: Path) -> None:
+    folder = project(tmp_path, {"f.feature": "Feature: F\n  Scenario: one\n    Given it works\n"})
+    assert b"\x1b[3" in on_a_terminal(folder, "-f", "pretty")
+    assert b"\x1b[3" not in on_a_terminal(folder, "-f", "pretty", NO_COLOR="1")

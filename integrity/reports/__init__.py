@@ -211,6 +211,7 @@ def install(
     run.settings = run.settings or dict(config.userdata)
     reports = Reports(context, run, folder)
     streams.forgive(config)
+    console.keep_plain(context._runner.formatters)
     if tell is None:
         reports.install_into(config)
     else:

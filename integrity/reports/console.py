@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from integrity import progress
@@ -93,6 +94,14 @@ def took_words(seconds: float) -> str:
 def coloured() -> bool:
     """Colours only on a terminal that can show them, and never against https://no-color.org's NO_COLOR."""
     return progress.terminal().isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def keep_plain(formatters: Iterable[object]) -> None:
+    """Have behave's own formatters heed NO_COLOR too, which they do not know."""
+    if os.environ.get("NO_COLOR"):
+        for formatter in formatters:
+            if hasattr(formatter, "colored"):
+                formatter.colored = False
 
 
 def show(run: RunFacts, features: list[FeatureView], report: Path, evidence: Path | None) -> None:
