@@ -161,6 +161,8 @@ class Scene:
             self._log_marks[broker] = 0
             broker.listener = self.note
             broker.start()
+            if small_disk:
+                broker.expect_death()  # when the disk is full
             if not alone:
                 self._own_brokers.remove(broker)
                 self._others[alike] = broker
@@ -198,7 +200,7 @@ class Scene:
         progress.say("Consuming messages from Kafka...")
         with self.driver.reader(self.connection, group=f"group-{uuid.uuid4().hex[:8]}") as reader:
             reader.subscribe([self.connection.own(topic)])
-            records = reader.read(len(self.sent), READ_SECONDS, self._check_broker)
+            records = reader.read(len(self.sent), READ_SECONDS)
             records += reader.poll()  # a duplicate comes late
         self.read = [_text(record.value) for record in records]
         self.facts.numbers["read"] = len(self.read)
@@ -206,7 +208,7 @@ class Scene:
     def holdings(self, topic: str) -> list[str]:
         """The values in the topic from its beginning to its end, as a new reader gets them."""
         with self.driver.reader(self.connection) as reader:
-            result = reader.read_to_end(self.connection.own(topic), READ_SECONDS, keep=True, check=self._check_broker)
+            result = reader.read_to_end(self.connection.own(topic), READ_SECONDS, keep=True)
         if not result.complete:
             raise AssertionError(f"topic {topic!r} could not be read to its end: {result}")
         self.facts.numbers["read"] = len(result.records)
@@ -232,7 +234,7 @@ class Scene:
             publisher.flush(PUBLISH_SECONDS)
             counts, errors = dict(publisher.counts), dict(publisher.errors)
         if counts["acknowledged"] != share * len(self.topics):
-            self._check_broker()
+            self.connection.check()
             raise AssertionError(f"not all of {count:,} messages were acknowledged: {counts}, errors {errors}")
 
     def read_everything(self) -> None:
@@ -240,19 +242,12 @@ class Scene:
         topics = [topic for topic in self.topics if topic not in self.already_read]
         if topics:
             with self.driver.reader(self.connection, self.recorder) as reader:
-                result = reader.read_to_end(topics, READ_SECONDS, check=self._check_broker)
+                result = reader.read_to_end(topics, READ_SECONDS)
                 # A topic that is no longer there has nothing left to read: that is its end, and all of it is lost.
                 for topic in set(topics) - {topic for topic, _ in result.ends}:
                     self.note("topic", "gone", f"{topic} is no longer there")
                     for partition in range(self.partitions.get(topic, 0)):
                         reader.log.end(topic, partition, 0, True)
-
-    def _check_broker(self) -> None:
-        """Raise BrokerFailed when a broker of the suite's own died by itself: clients would wait for it in vain, and
-        what they were not told would be held against Kafka.
-        """
-        if self.brokers.boot:
-            self.broker.check_alive()
 
     def verdict(self) -> anomalies.Verdict:
         """What all checks say of the history once everything has been read; the history is closed by the first call."""

@@ -6,8 +6,10 @@ depends on has died. Nothing else in the project sleeps.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
 from typing import TypeVar
 
 from integrity import progress
@@ -22,7 +24,14 @@ POLL_SECONDS = 0.01
 PAUSE_FACTOR = 4.0
 MOST_PAUSE_SECONDS = 0.1
 
+#: Seconds between two looks whether what a library's own wait depends on is still there.
+ATTEND_SECONDS = 0.1
+
 _timeout_factor = 1.0
+
+
+def nothing() -> None:
+    """The check of a wait that depends on nobody."""
 
 
 class WaitTimeout(Exception):
@@ -80,3 +89,43 @@ def wait_until(
 
 def _pause_after(look_seconds: float) -> float:
     return max(POLL_SECONDS, min(PAUSE_FACTOR * look_seconds, MOST_PAUSE_SECONDS))
+
+
+def attended(work: Callable[[], T], check: Callable[[], None], seconds: float | None = None) -> T:
+    """What ``work`` returns or raises, unless ``check`` raises first: that ends the wait for it at once.
+
+    For calls of a library that wait by themselves, up to a bound of their own, and cannot be told to end. ``work`` then
+    goes on in a thread until it meets that bound, and nobody hears of its result. seconds: a bound for a library that
+    does not keep to its own; TimeoutError is raised then.
+    """
+    if check is nothing and seconds is None:
+        return work()
+    done: futures.Future[T] = futures.Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="attended", daemon=True).start()
+    return result_of(done, check, seconds)
+
+
+def result_of(future: futures.Future[T], check: Callable[[], None], seconds: float | None = None) -> T:
+    """The future's result, waited for up to ``seconds`` (None: without a bound of ours) and until ``check`` raises.
+
+    Raises TimeoutError when the bound is reached. ``seconds`` is what it is: timeout_factor is the caller's business.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while not future.done():
+        left = ATTEND_SECONDS if deadline is None else min(deadline - time.monotonic(), ATTEND_SECONDS)
+        if left <= 0:
+            raise TimeoutError(f"no result within {seconds:.1f} s")
+        if not futures.wait([future], left).done:
+            check()
+    try:
+        return future.result()
+    except Exception:
+        check()  # a broker that has died is the reason, whatever the library makes of it
+        raise

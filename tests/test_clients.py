@@ -154,23 +154,6 @@ def history(directory: Path) -> tuple[dict, dict]:
     return sends, {(r["publisher"], r["sequence"]): r for r in reads}
 
 
-def test_a_reading_ends_at_once_when_what_it_depends_on_has_died(
-    client: Driver, connection: Connection, topic: str
-) -> None:
-    """Protects from a minute's wait for a dead broker, after which its silence is held against Kafka."""
-
-    def dead() -> None:
-        raise RuntimeError("it died")
-
-    began = time.monotonic()
-    with client.reader(connection) as reader:
-        with pytest.raises(RuntimeError, match="it died"):
-            reader.read_to_end(topic, 300, ends={(topic, 0): 5}, check=dead)
-        with pytest.raises(RuntimeError, match="it died"):
-            reader.read(5, 300, dead)
-    assert time.monotonic() - began < 60
-
-
 def test_what_was_acknowledged_is_read_at_its_offset_and_unchanged(
     client: Driver, connection: Connection, topic: str, tmp_path: Path
 ) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from integrity.reports import chart, html, timeline
 from integrity.reports.model import Event, RunFacts, ScenarioFacts
-from integrity.reports.views import last_fault
 from tests.report_samples import START, behave, history, project, sample
 from tests.test_junit import STRANGE
 
@@ -308,13 +307,13 @@ def test_the_last_fault_is_what_somebody_did_not_what_came_of_it() -> None:
         return START + timedelta(seconds=second)
 
     killed, ready = Event(at(1), "broker 1", "killed", "SIGKILL"), Event(at(2), "broker 1", "ready")
-    assert last_fault([killed, ready, Event(at(3), "topic", "gone", "orders")]) == killed
-    assert last_fault([killed, ready, Event(at(3), "broker 2", "is the leader")]) == killed
+    assert timeline.last_fault([killed, ready, Event(at(3), "topic", "gone", "orders")]) == killed
+    assert timeline.last_fault([killed, ready, Event(at(3), "broker 2", "is the leader")]) == killed
     damaged = Event(at(4), "broker 1", "damaged", "an index")
-    assert last_fault([killed, ready, damaged]) == damaged
+    assert timeline.last_fault([killed, ready, damaged]) == damaged
     severed, joined = Event(at(5), "broker 1", "cut off"), Event(at(6), "broker 1", "connected")
-    assert last_fault([killed, ready, severed, joined]) == severed
-    assert last_fault([ready]) is None
+    assert timeline.last_fault([killed, ready, severed, joined]) == severed
+    assert timeline.last_fault([ready]) is None
 
 
 def test_an_outage_lasts_until_its_subject_is_back() -> None:

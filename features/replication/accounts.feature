@@ -34,3 +34,12 @@ Feature: Groups and transactions survive the loss of the broker that keeps their
         | role                            |
         | coordinator of the transactions |
         | leader                          |
+
+  Rule: A group that reads, and writes what it makes of it, does so exactly once when its brokers are lost
+    It does both in one transaction: what it writes, and how far it has read. Here it makes a copy of every message.
+    Not promised: anything it does elsewhere, in a database say, at the same time.
+
+    Scenario: Every message is copied exactly once although every broker is killed, one after the other
+      Given a group whose members copy every message from one topic to another in transactions
+      When every broker is killed and started again, one after the other, while it copies
+      Then every message is copied exactly once, in order and unchanged

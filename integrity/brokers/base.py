@@ -83,6 +83,8 @@ class Broker(ABC):
         #: Whether it is suspended: it lives, and whoever asks it something waits in vain.
         self.is_frozen = False
         self._expected_alive = False
+        #: How often it was started.
+        self._lives = 0
         #: "stopped" or "killed" until it is ready again.
         self._taken_down = ""
         self._adopted: dict[str, str] = {}
@@ -175,8 +177,8 @@ class Broker(ABC):
 
     @property
     def connection(self) -> Connection:
-        """How clients reach it."""
-        return Connection(self.bootstrap_servers, self.client_properties)
+        """How clients reach it; what they wait for ends at once, with BrokerFailed, when it dies on its own."""
+        return Connection(self.bootstrap_servers, self.client_properties, check=self.check_alive)
 
     @property
     def replication(self) -> int:
@@ -222,9 +224,11 @@ class Broker(ABC):
 
     def launch(self) -> None:
         """Start its process and return at once; ``start`` is what one usually wants."""
-        self._expected_alive = True
         self.is_frozen = False
         self._launch()
+        # Only now: clients at work may ask at any moment whether it has died.
+        self._lives += 1
+        self._expected_alive = True
         self.listener(self.label, "started", "")
 
     def stop(self) -> None:
@@ -255,9 +259,13 @@ class Broker(ABC):
         self.is_frozen = False
         self.listener(self.label, "thawed", "")
 
+    def expect_death(self) -> None:
+        """Until it is started again, do not take it for a failure when it gives up by itself."""
+        self._expected_alive = False
+
     def wait_for_death(self, why: str, seconds: float = STOP_SECONDS) -> None:
         """Wait until it gives up by itself, as it must when ``why``. Raises BrokerFailed when it goes on."""
-        self._expected_alive = False
+        self.expect_death()
         self._wait(lambda: not self.is_alive(), what=f"{self.label} to give up because {why}", seconds=seconds)
         self.listener(self.label, "died", why)
 
@@ -275,8 +283,12 @@ class Broker(ABC):
         return self.is_alive() and probe.answers(self.bootstrap_servers, self.config.node)
 
     def check_alive(self) -> None:
-        """Raise BrokerFailed, with the log's tail, when it should be running and is not."""
-        if self._expected_alive and not self.is_alive():
+        """Raise BrokerFailed, with the log's tail, when it should be running and is not; from any thread."""
+        life = self._lives
+        if not self._expected_alive or self.is_alive():
+            return
+        # It may have been taken down on purpose, and even started again, between these two looks.
+        if self._expected_alive and self._lives == life:
             raise BrokerFailed(f"{self.label} died on its own{self._last_words()}")
 
     def _check_coming(self) -> None:

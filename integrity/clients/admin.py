@@ -46,7 +46,12 @@ class Admin(ABC):
         """Delete it and wait until the metadata no longer names it."""
         self._must_be_own(topic)
         self._delete_topic(topic, seconds)
-        wait_until(lambda: not self.leaders(topic), what=f"topic {topic} to be gone", seconds=seconds)
+        wait_until(
+            lambda: not self.leaders(topic),
+            what=f"topic {topic} to be gone",
+            seconds=seconds,
+            check=self.connection.check,
+        )
 
     def add_partitions(self, topic: str, total: int, seconds: float = SECONDS) -> None:
         """Raise the topic's number of partitions to ``total`` and wait until every one has a leader."""
@@ -59,6 +64,7 @@ class Admin(ABC):
             lambda: sum(leader >= 0 for leader in self.leaders(topic).values()) == partitions,
             what=f"every partition of topic {topic} to have a leader",
             seconds=seconds,
+            check=self.connection.check,
         )
 
     def _offsets_once_led(
@@ -91,7 +97,7 @@ class Admin(ABC):
                 answers.append(answer)
             return answer is not None
 
-        wait_until(answered, what=what, seconds=seconds)
+        wait_until(answered, what=what, seconds=seconds, check=self.connection.check)
         return answers[0]
 
     @abstractmethod

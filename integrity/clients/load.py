@@ -136,7 +136,8 @@ class Load:
         return sum(self._read)
 
     def check(self) -> None:
-        """Raise LoadFailed when a publisher or reader has ended with an error."""
+        """Raise LoadFailed when a publisher or reader has ended with an error, or what the connection's check does."""
+        self._connection.check()
         for worker in self._workers:
             if worker.error is not None:
                 raise LoadFailed(f"{worker.thread.name} failed: {worker.error}") from worker.error

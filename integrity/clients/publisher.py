@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from integrity.clients.reader import Reader
 
 
+#: Seconds between two looks whether the brokers that are waited for are still there.
+LOOK_SECONDS = 0.25
+
 #: Bytes of values that are prepared together at most.
 BLOCK_BYTES = 1 << 20
 
@@ -165,7 +168,9 @@ class Publisher(ABC):
         row = sequence - chunk.first
         deadline = time.monotonic() + scaled(seconds)
         while chunk.outcomes[row] == OPEN and (left := deadline - time.monotonic()) > 0:
-            self._settle(left, chunk, row)
+            self._settle(min(left, LOOK_SECONDS), chunk, row)
+            if chunk.outcomes[row] == OPEN:
+                self.connection.check()
         code = chunk.outcomes[row]
         acknowledged = OUTCOMES[code] == schema.ACKNOWLEDGED
         receipt = Receipt(
@@ -187,9 +192,18 @@ class Publisher(ABC):
     def serve(self, seconds: float = 0.0) -> None:
         """Take in the outcomes that have come so far; wait up to ``seconds`` for some."""
 
-    @abstractmethod
     def flush(self, seconds: float = 30.0) -> int:
         """Wait until every send has its outcome, at most ``seconds``; returns how many still have none."""
+        deadline = time.monotonic() + scaled(seconds)
+        while open_sends := self._flush(max(min(deadline - time.monotonic(), LOOK_SECONDS), 0.0)):
+            if time.monotonic() >= deadline:
+                break
+            self.connection.check()
+        return open_sends
+
+    @abstractmethod
+    def _flush(self, seconds: float) -> int:
+        """Wait up to ``seconds`` for every send to have its outcome; returns how many have none yet."""
 
     def begin(self) -> int:
         """Begin a transaction (needs transactional_id); returns its number."""
@@ -260,13 +274,16 @@ class Publisher(ABC):
             if self._in_transaction:
                 # Its commit was never asked for, so it must never be seen; the broker aborts it after its time-out.
                 self._transaction_over(schema.ABORTED, time.time_ns() // 1000)
-            self._close(scaled(seconds))
+            try:
+                self.flush(seconds)
+            finally:
+                self._close()
         finally:
             self.log.close()
 
     @abstractmethod
-    def _close(self, seconds: float) -> None:
-        """Close the client; no outcome may come in after it returns."""
+    def _close(self) -> None:
+        """Close the client and give up what is under way; no outcome may come in after it returns."""
 
     def __enter__(self) -> Publisher:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from integrity.clients.types import (
     BEGINNING,
@@ -19,10 +19,6 @@ from integrity.clients.types import (
 from integrity.history.columns import ReaderLog
 from integrity.history.recorder import Recorder
 from integrity.waiting import scaled
-
-
-def _nothing() -> None:
-    """The check of a reading that depends on nobody."""
 
 
 class Reader(ABC):
@@ -95,16 +91,13 @@ class Reader(ABC):
         """Read every partition of the topics from the beginning."""
         self.assign(dict.fromkeys(self._ends(topics, seconds), BEGINNING))
 
-    def read(self, count: int, seconds: float, check: Callable[[], None] = _nothing) -> list[Record]:
-        """Records until there are ``count`` or ``seconds`` are over; may return a few more than ``count``.
-
-        check: called whenever a poll brought nothing; it raises to end the reading at once (the broker has died, say).
-        """
+    def read(self, count: int, seconds: float) -> list[Record]:
+        """Records until there are ``count`` or ``seconds`` are over; may return a few more than ``count``."""
         keep: list[Record] = []
         deadline = time.monotonic() + scaled(seconds)
         while len(keep) < count and (left := deadline - time.monotonic()) > 0:
             if not self.drain(min(left, POLL_SECONDS), keep):
-                check()
+                self.connection.check()
         return keep
 
     def read_to_end(
@@ -115,12 +108,11 @@ class Reader(ABC):
         ends: Mapping[Partition, int] | None = None,
         start: Mapping[Partition, int] | None = None,
         keep: bool = False,
-        check: Callable[[], None] = _nothing,
     ) -> ReadResult:
         """Read every partition of the topics from the beginning to its end as it is now, under one deadline.
 
         Then polls once more: a record that the log holds twice comes late. ends: the end offsets, when the caller knows
-        them already. start: other offsets than the beginning. keep: return the records as well. check: as for ``read``.
+        them already. start: other offsets than the beginning. keep: return the records as well.
         Which partitions did not reach their end is in the result and in the history's ``ends``; it never raises for
         that.
         """
@@ -140,7 +132,7 @@ class Reader(ABC):
                 count += self.drain(0.05, records)
                 break
             if not came:
-                check()
+                self.connection.check()
         result = {place: PartitionEnd(reached.get(place, -1), end) for place, end in targets.items()}
         for (topic, partition), end in result.items():
             self.log.end(topic, partition, end.end, end.complete)

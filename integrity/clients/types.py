@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from integrity.clients.messages import Header, Message
+from integrity.waiting import nothing
 
 #: (topic, partition)
 Partition = tuple[str, int]
@@ -30,12 +31,14 @@ class Connection:
     prefix: on somebody else's cluster, what the names of all topics, groups and transactional ids of this run begin
     with. Groups and transactional ids get it on the way out (``own``); topics without it are neither made nor deleted.
     least_session: the shortest group session (seconds) that the brokers take.
+    check: called while a client waits for the brokers; what it raises ends that wait at once (a broker has died, say).
     """
 
     bootstrap_servers: str
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     prefix: str = ""
     least_session: float = 0.0
+    check: Callable[[], None] = field(default=nothing, repr=False, compare=False)
 
     def own(self, name: str) -> str:
         """``name`` as it stands on the cluster."""

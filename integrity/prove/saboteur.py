@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from integrity.brokers.base import Broker, BrokerConfig
@@ -54,7 +54,7 @@ class Sabotaged(EmbeddedBroker):
 
     @property
     def connection(self) -> Connection:
-        return Connection(self._makers.lead(self.bootstrap_servers), self.client_properties)
+        return replace(super().connection, bootstrap_servers=self._makers.lead(self.bootstrap_servers))
 
     def _launch(self) -> None:
         if self._was_launched:

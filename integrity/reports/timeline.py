@@ -32,6 +32,9 @@ ENDS = ("ready", "thawed", "resumed", "healed", "reconnected", "connected", "res
 #: Part of every life, and no news on a picture.
 QUIET = ("started", "starting", "created", "formatted")
 
+#: Events that tell what came of a fault, or what somebody noticed: none of them broke anything.
+SEEN = ("gone", "whole", "has taken over", "has stored", "has every message", "is the ", "refused", "rebalanced")
+
 #: The same moment again within this share of the timeline is counted, not drawn again.
 CLOSE = 0.1
 
@@ -134,6 +137,17 @@ def outages(events: Iterable[Event]) -> list[Outage]:
 def moments(events: Iterable[Event]) -> list[Event]:
     """Events that are neither the beginning nor the end of an outage, nor everyday: an election, a damaged file."""
     return [event for event in events if not event.what.lower().startswith((*BEGINS, *ENDS, *QUIET))]
+
+
+def last_fault(events: Sequence[Event]) -> Event | None:
+    """The last thing that was broken, by anyone; recoveries do not count, nor does what was only seen."""
+    acts = [event for event in moments(events) if not event.what.startswith(SEEN)]
+    faults = [Event(o.begin, o.subject, o.what) for o in outages(events)] + acts
+    if not faults:
+        return None
+    last = max(faults, key=lambda event: event.at)
+    # An outage does not carry its event's detail; the event does.
+    return next((e for e in events if (e.at, e.subject, e.what) == last[:3]), last)
 
 
 def table_files(directory: Path, table: str) -> list[str]:

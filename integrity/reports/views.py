@@ -11,7 +11,7 @@ from behave.model_type import Status
 
 from integrity.reports.model import RunFacts, ScenarioFacts
 from integrity.reports.text import clean, first_sentence, not_promised, one_line
-from integrity.reports.timeline import Event, moments, outages
+from integrity.reports.timeline import last_fault
 
 HELD = "held"
 FAILED = "failed"
@@ -32,9 +32,6 @@ WORDS = {
 
 #: The worst verdict of several is the first of these that occurs.
 _WORST = (FAILED, ERROR, NOT_RUN, HELD, SKIPPED, NOT_SELECTED)
-
-#: Events that tell what came of a fault, or what somebody noticed: none of them broke anything.
-SEEN = ("gone", "whole", "has taken over", "has stored", "has every message", "is the ", "refused", "rebalanced")
 
 #: What behave adds to the name of an outline's row.
 _ROW_NUMBER = re.compile(r"\s*-- @\d+\.\d+.*$")
@@ -184,17 +181,6 @@ class FeatureView:
     @property
     def status(self) -> str:
         return ERROR if self.cleanup else worst(scenario.status for scenario in self.scenarios)
-
-
-def last_fault(events: list[Event]) -> Event | None:
-    """The last thing that was broken, by anyone; recoveries do not count, nor does what was only seen."""
-    acts = [event for event in moments(events) if not event.what.startswith(SEEN)]
-    faults = [Event(o.begin, o.subject, o.what) for o in outages(events)] + acts
-    if not faults:
-        return None
-    last = max(faults, key=lambda event: event.at)
-    # An outage does not carry its event's detail; the event does.
-    return next((e for e in events if (e.at, e.subject, e.what) == last[:3]), last)
 
 
 def worst(statuses: Iterator[str]) -> str:

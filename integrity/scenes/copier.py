@@ -20,6 +20,7 @@ from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.gate import Gate
 from integrity.scenes.load import POLL_SECONDS, Worker
 from integrity.scenes.member import HEARTBEAT_SECONDS
+from integrity.scenes.transacting import END_SECONDS, REQUEST_SECONDS
 from integrity.waiting import scaled, wait_until
 
 #: Records of a transaction, at most.
@@ -28,9 +29,6 @@ TAKEN_AT_ONCE = 500
 #: A copier silent for so long (seconds) is given up, and its partitions go to the others. One that was only slow
 #: is refused its commit and begins anew, so a busy machine costs time and nothing else.
 SESSION_SECONDS = 5.0
-
-#: Seconds, before timeout_factor, for adding a transaction's offsets, and for aborting it; then all begins anew.
-ANSWER_SECONDS = 10.0
 
 #: How the client ids of all copiers begin, and what stands for them all.
 CLIENTS = "copier-"
@@ -62,7 +60,7 @@ class Copier:
         self.is_dead = False
         #: Whether the last transaction may still be open at the broker.
         self._in_doubt = False
-        self._worker = Worker(self.client, self._work)
+        self._worker = Worker(scene, self.client, self._work)
 
     # -- its work ---------------------------------------------------------------------------------------------
     def _work(self, worker: Worker) -> None:
@@ -98,7 +96,12 @@ class Copier:
 
     def _publisher(self) -> Publisher:
         return self._scene.driver.publisher(
-            self._scene.connection, identify=False, transactional_id=self.identity, client_id=self.client
+            self._scene.connection,
+            identify=False,
+            transactional_id=self.identity,
+            client_id=self.client,
+            request_timeout=REQUEST_SECONDS,
+            delivery_timeout=END_SECONDS,
         )
 
     def _step(self, reader: Reader, publisher: Publisher) -> bool:
@@ -116,7 +119,7 @@ class Copier:
             self._fill(publisher, reader, records, offsets)
         except (NotCopied, *self._scene.driver.errors) as error:
             self._trouble(error)
-            self.endings[publisher.abort(ANSWER_SECONDS)] += 1
+            self.endings[publisher.abort(END_SECONDS)] += 1
             if publisher.last_error is not None:
                 return False
             self._in_doubt = False
@@ -130,7 +133,7 @@ class Copier:
             self._cut_off.cut_off(client=self.client)
             self.is_dead = True
             return False
-        outcome = publisher.commit()
+        outcome = publisher.commit(END_SECONDS)
         self.endings[outcome] += 1
         if outcome != schema.COMMITTED:
             self._trouble(publisher.last_error)
@@ -153,7 +156,7 @@ class Copier:
         if publisher.counts["acknowledged"] - before != len(records):
             raise NotCopied(f"not every copy was acknowledged: {dict(publisher.errors)}")
         reader.processed(records)
-        publisher.send_offsets(offsets, reader, ANSWER_SECONDS)
+        publisher.send_offsets(offsets, reader, END_SECONDS)
 
     def _trouble(self, error: object) -> None:
         self.troubles[f"{type(error).__name__}: {error}"] += 1

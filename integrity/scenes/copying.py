@@ -20,10 +20,14 @@ from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.copier import ALL_CLIENTS, Copier
 from integrity.scenes.gate import holding
 from integrity.scenes.load import Load
+from integrity.scenes.outages import Outages
 from integrity.scenes.wire import Wire, proven
 from integrity.waiting import wait_until
 
-#: Members of the group, and partitions of source and target.
+#: What the target is to have as the source has it: replicas that must be in sync.
+IN_SYNC = "min.insync.replicas"
+
+#: Members of the group, and partitions of source and target where none were asked for.
 MEMBERS = 2
 PARTITIONS = 4
 
@@ -49,12 +53,17 @@ class Copying:
 
     # -- at work ----------------------------------------------------------------------------------------------
     def begin(self) -> None:
-        """Make source and target, let a publisher write to the source and the group copy."""
+        """Make the target, and the source where there is none, let a publisher write to it and the group copy."""
         scene = self._scene
-        scene.create_topic(PARTITIONS)
+        if not scene.topics:
+            scene.create_topic(PARTITIONS)
+        [source] = scene.topics
         self._target = scene.connection.own(f"copies-{uuid.uuid4().hex[:8]}")
         with scene.driver.admin(scene.connection) as admin:
-            admin.create_topic(self._target, partitions=PARTITIONS, replication=scene.broker.replication)
+            in_sync = {IN_SYNC: admin.configs(source)[IN_SYNC]}
+            admin.create_topic(
+                self._target, partitions=scene.partitions[source], replication=scene.broker.replication, configs=in_sync
+            )
         scene.part(Load).publish()
         for number in range(MEMBERS):
             self._join(f"{self._group}-{number}")
@@ -84,6 +93,9 @@ class Copying:
         finally:
             for gate in gates:
                 gate.open()
+
+    def _kill_every_broker(self) -> None:
+        self._scene.part(Outages).roll("killed", after_each=self._wait_for_more)
 
     def _cut_connections(self) -> None:
         proxy = self._scene.part(Wire).proxy
@@ -178,6 +190,7 @@ class Copying:
 #: What may happen to copiers, in the features' words.
 HARDSHIPS: dict[str, Callable[[Copying], None]] = {
     "the broker is killed and started again": Copying._kill_broker,
+    "every broker is killed and started again, one after the other,": Copying._kill_every_broker,
     "connections are cut before answers arrive": Copying._cut_connections,
     "members of the group die in the middle of a transaction": Copying._let_die,
 }

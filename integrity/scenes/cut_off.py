@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import duckdb
 
 from integrity.brokers.base import Broker
-from integrity.clients import Connection, Publisher
+from integrity.clients import Publisher
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.history import on_disk
@@ -58,7 +60,7 @@ class CutOff:
 
     def _publisher_that_knows_only(self, node: Broker) -> Publisher:
         return self._scene.driver.publisher(
-            Connection(node.bootstrap_servers),
+            replace(self._scene.connection, bootstrap_servers=node.bootstrap_servers),
             self._scene.recorder,
             idempotent=False,
             retries=0,
@@ -86,7 +88,8 @@ class CutOff:
         self._replication.others_lead(node)
         self._scene.note("the cluster", "has taken over", f"without {node.label}")
         others = [other.bootstrap_servers for other in self._replication.cluster.nodes if other is not node]
-        with self._scene.driver.publisher(Connection(",".join(others)), self._scene.recorder) as publisher:
+        connection = replace(self._scene.connection, bootstrap_servers=",".join(others))
+        with self._scene.driver.publisher(connection, self._scene.recorder) as publisher:
             publisher.publish(self._scene.topics[0], STRANDED)
             acknowledged(publisher, STRANDED)
 

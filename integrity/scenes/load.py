@@ -17,6 +17,7 @@ from typing import TypeVar
 from integrity.brokers import probe
 from integrity.clients import Publisher, Reader
 from integrity.clients.base import Partition
+from integrity.reports.timeline import last_fault
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.waiting import WaitTimeout, wait_until
 
@@ -54,7 +55,8 @@ class Stalled(AssertionError):
 class Worker:
     """A client in a thread of its own; what it raises is raised again where somebody waits for it."""
 
-    def __init__(self, name: str, work: Callable[[Worker], None]) -> None:
+    def __init__(self, scene: Scene, name: str, work: Callable[[Worker], None]) -> None:
+        self._scene = scene
         self.stopping = threading.Event()
         self._error: BaseException | None = None
         self._work = work
@@ -73,7 +75,8 @@ class Worker:
         return self._thread.is_alive()
 
     def check(self) -> None:
-        """Raise what the client has raised, if anything."""
+        """Raise what the client has raised, if anything, or that a broker has died on its own."""
+        self._scene.connection.check()
         if self._error is not None:
             raise self._error
 
@@ -127,7 +130,7 @@ class Load:
             with closing:
                 work(client, worker)
 
-        self._workers.append(Worker(name, run))
+        self._workers.append(Worker(self._scene, name, run))
 
     def _send(self, size: int, publisher: Publisher, worker: Worker) -> None:
         burst = FIRST_BURST
@@ -166,7 +169,7 @@ class Load:
         return sum(publisher.counts["open"] for publisher in self._publishers)
 
     def check(self) -> None:
-        """Raise what any of the clients has raised."""
+        """Raise what any of the clients has raised, or that a broker has died on its own."""
         for worker in self._workers:
             worker.check()
 
@@ -191,7 +194,11 @@ class Load:
                 detail=lambda: f"stalled: {', '.join(stalled())}; errors so far: {self._errors()}",
             )
         except (WaitTimeout, Stalled) as stall:
-            raise Stalled(f"the work does not go on: {stall}\n{self._known_by_now()}") from None
+            raise Stalled(f"the work does not go on{self._last_fault()}: {stall}\n{self._known_by_now()}") from None
+
+    def _last_fault(self) -> str:
+        fault = last_fault(self._scene.facts.events)
+        return f" (last fault: {fault.subject} {fault.what})" if fault is not None else ""
 
     def _watch(self) -> Callable[[], None]:
         """A check for a wait for progress: raises what the clients have raised, or Stalled when a topic is gone."""

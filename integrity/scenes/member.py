@@ -57,7 +57,7 @@ class Member:
             heartbeat_interval=HEARTBEAT_SECONDS,
         )
         self.number = self._reader.id
-        self._worker = Worker(f"member {self.number} of {group}", self._work)
+        self._worker = Worker(scene, f"member {self.number} of {group}", self._work)
 
     def _work(self, worker: Worker) -> None:
         reader = self._reader

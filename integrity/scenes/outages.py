@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from integrity.brokers.base import Broker
 from integrity.faults import process
 from integrity.faults.disk import own_files, power
 from integrity.scene import Scene
 from integrity.scenes.replication import Replication
+from integrity.waiting import nothing
 
 
 class Outages:
@@ -18,12 +19,16 @@ class Outages:
         self._scene = scene
         self._replication = scene.part(Replication)
 
-    def roll(self, how: str) -> None:
-        """Take one broker after the other down and start it, the leader last; the work goes on all the time."""
+    def roll(self, how: str, after_each: Callable[[], None] = nothing) -> None:
+        """Take one broker after the other down and start it, the leader last; the work goes on all the time.
+
+        after_each: what else is to be seen to go on once a broker is back.
+        """
         replication = self._replication
         for node in [*replication.followers(), replication.leader()]:
             process.restart(node, how, while_down=lambda node=node: replication.goes_on_without(node))
             replication.cluster.wait_until_whole()
+            after_each()
         replication.recovered()
 
     def take_all_down(self, how: str) -> None:

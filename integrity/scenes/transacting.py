@@ -42,7 +42,7 @@ class Transacting:
 
     def begin(self) -> None:
         """Let the publisher begin, and a reader of committed messages follow it."""
-        self._worker = Worker("transactional publisher", self._work)
+        self._worker = Worker(self._scene, "transactional publisher", self._work)
         self._wait_for_more()
         self._scene.part(Load).read(committed_only=True, request_timeout=REQUEST_SECONDS)
 

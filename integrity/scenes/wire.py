@@ -75,22 +75,28 @@ def prove(fault: Fault, strikes: int = 1) -> None:
 
 
 class InFlight:
-    """How many requests of a kind were unanswered on one connection at the same moment, at most."""
+    """What a client's Produce requests had unanswered on one connection at the same moment, at most.
 
-    def __init__(self, proxy: Proxy, api: str, client: str) -> None:
-        self.most = 0
-        self._asked: dict[int, deque[int]] = defaultdict(deque)
-        self._fault = proxy.rewrite(api, request=self._ask, answer=self._answer, client=client)
+    requests, batches: how many; a request has a batch for each partition that it writes to.
+    """
+
+    def __init__(self, proxy: Proxy, client: str) -> None:
+        self.requests = self.batches = 0
+        #: By connection: each request's number, and how many batches it has.
+        self._asked: dict[int, deque[tuple[int, int]]] = defaultdict(deque)
+        self._fault = proxy.rewrite("Produce", request=self._ask, answer=self._answer, client=client)
 
     def _ask(self, message: ApiMessage, exchange: Exchange) -> None:
-        self._asked[exchange.connection].append(exchange.head.number)
+        batches = sum(len(topic.partition_data) for topic in message.topic_data)
+        self._asked[exchange.connection].append((exchange.head.number, batches))
 
     def _answer(self, message: ApiMessage, exchange: Exchange) -> None:
         # Answers come in the order of the requests, so whatever was asked before this one is answered as well.
         asked = self._asked[exchange.connection]
-        while asked and asked[0] < exchange.head.number:
+        while asked and asked[0][0] < exchange.head.number:
             asked.popleft()
-        self.most = max(self.most, len(asked))
+        self.requests = max(self.requests, len(asked))
+        self.batches = max(self.batches, sum(batches for _, batches in asked))
 
     def __enter__(self) -> InFlight:
         return self

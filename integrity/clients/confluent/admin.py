@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
+    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     NewPartitions,
@@ -20,7 +23,9 @@ from confluent_kafka.admin import (
 from integrity.clients.admin import SECONDS, Admin
 from integrity.clients.confluent.settings import connection_settings
 from integrity.clients.types import Connection, Partition
-from integrity.waiting import scaled
+from integrity.waiting import attended, result_of, scaled
+
+T = TypeVar("T")
 
 _LEADERSHIP = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -50,11 +55,18 @@ class ConfluentAdmin(Admin):
         # It must live as long as any of its futures is awaited.
         self._client = AdminClient(connection_settings(connection, "kafka-integrity-admin", 10.0))
 
+    def _result(self, answer: Future[T], seconds: float) -> T:
+        """What was answered; its errors pass through, and TimeoutError when nothing is after ``seconds``."""
+        return result_of(answer, self.connection.check, scaled(seconds))
+
+    def _metadata(self, topic: str | None = None) -> ClusterMetadata:
+        return attended(lambda: self._client.list_topics(topic, timeout=scaled(10.0)), self.connection.check)
+
     def topics(self) -> list[str]:
-        return [name for name in self._client.list_topics(timeout=scaled(10.0)).topics if not name.startswith("__")]
+        return [name for name in self._metadata().topics if not name.startswith("__")]
 
     def leaders(self, topic: str) -> dict[int, int]:
-        known = self._client.list_topics(topic, timeout=scaled(10.0)).topics.get(topic)
+        known = self._metadata(topic).topics.get(topic)
         if known is None:
             return {}
         if known.error is not None and known.error.code() not in _MISSING:
@@ -64,7 +76,7 @@ class ConfluentAdmin(Admin):
     def configs(self, topic: str) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, topic)
         found = self._client.describe_configs([resource], request_timeout=scaled(SECONDS))[resource]
-        return {name: entry.value for name, entry in found.result(scaled(SECONDS)).items()}
+        return {name: entry.value for name, entry in self._result(found, SECONDS).items()}
 
     def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
         resource = ConfigResource(
@@ -75,7 +87,7 @@ class ConfluentAdmin(Admin):
             ],
         )
         done = self._client.incremental_alter_configs([resource], request_timeout=scaled(seconds))
-        done[resource].result(scaled(seconds))
+        self._result(done[resource], seconds)
 
     def beginning_offsets(self, topics: Sequence[str], seconds: float = SECONDS) -> dict[Partition, int]:
         return self._offsets(topics, OffsetSpec.earliest(), seconds)
@@ -100,7 +112,7 @@ class ConfluentAdmin(Admin):
                 request_timeout=scaled(seconds),
             )
             with _none_if(_LEADERSHIP):
-                return {(p.topic, p.partition): f.result(scaled(seconds)).offset for p, f in answers.items()}
+                return {(p.topic, p.partition): self._result(f, seconds).offset for p, f in answers.items()}
 
         return self._offsets_once_led(topics, ask, seconds)
 
@@ -111,7 +123,7 @@ class ConfluentAdmin(Admin):
         def ask() -> list[TopicPartition] | None:
             found = self._client.list_consumer_group_offsets(asked, request_timeout=scaled(seconds))[group]
             with _none_if(_COORDINATION):
-                return found.result(scaled(seconds)).topic_partitions
+                return self._result(found, seconds).topic_partitions
 
         found = self._once_answered(ask, f"what {group} has committed", seconds)
         return {(p.topic, p.partition): p.offset for p in found}
@@ -122,14 +134,14 @@ class ConfluentAdmin(Admin):
         def ask() -> bool | None:
             with _none_if(_LEADERSHIP):
                 for done in self._client.delete_records(places, request_timeout=scaled(seconds)).values():
-                    done.result(scaled(seconds))
+                    self._result(done, seconds)
                 return True
 
         self._once_answered(ask, "a leader to delete records", seconds)
 
     def delete_group(self, group: str, seconds: float = SECONDS) -> None:
         group = self.connection.own(group)
-        self._client.delete_consumer_groups([group], request_timeout=scaled(seconds))[group].result(scaled(seconds))
+        self._result(self._client.delete_consumer_groups([group], request_timeout=scaled(seconds))[group], seconds)
 
     def members(self, group: str, seconds: float = SECONDS) -> int:
         group = self.connection.own(group)
@@ -137,7 +149,7 @@ class ConfluentAdmin(Admin):
         def ask() -> int | None:
             found = self._client.describe_consumer_groups([group], request_timeout=scaled(seconds))[group]
             with _none_if(_COORDINATION):
-                return len(found.result(scaled(seconds)).members)
+                return len(self._result(found, seconds).members)
 
         return self._once_answered(ask, f"the members of {group}", seconds)
 
@@ -149,14 +161,14 @@ class ConfluentAdmin(Admin):
         self, topic: str, partitions: int, replication: int, configs: dict[str, str], seconds: float
     ) -> None:
         new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=configs)
-        self._client.create_topics([new], operation_timeout=scaled(seconds))[topic].result(scaled(seconds))
+        self._result(self._client.create_topics([new], operation_timeout=scaled(seconds))[topic], seconds)
 
     def _delete_topic(self, topic: str, seconds: float) -> None:
-        self._client.delete_topics([topic], operation_timeout=scaled(seconds))[topic].result(scaled(seconds))
+        self._result(self._client.delete_topics([topic], operation_timeout=scaled(seconds))[topic], seconds)
 
     def _add_partitions(self, topic: str, total: int, seconds: float) -> None:
         done = self._client.create_partitions([NewPartitions(topic, total)], operation_timeout=scaled(seconds))
-        done[topic].result(scaled(seconds))
+        self._result(done[topic], seconds)
 
 
 @contextlib.contextmanager

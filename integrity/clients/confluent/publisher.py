@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -21,7 +21,7 @@ from integrity.clients.messages import (
 from integrity.history import schema
 from integrity.history.columns import OPEN, REJECTED, SendChunk
 from integrity.history.recorder import Recorder
-from integrity.waiting import scaled
+from integrity.waiting import attended, scaled
 
 #: Messages handed over between two looks for delivery reports.
 SERVE_EVERY = 512
@@ -34,6 +34,9 @@ PRODUCER_ID_SECONDS = 0.02
 
 #: Seconds for librdkafka to report the messages it was told to drop.
 PURGE_SECONDS = 1.0
+
+#: Seconds beyond its own bound that librdkafka is given to come back from a transaction's request.
+GRACE_SECONDS = 2.0
 
 #: librdkafka's partition number for "the partitioner decides".
 ANY_PARTITION = -1
@@ -77,7 +80,7 @@ class ConfluentPublisher(Publisher):
             same_batch=options.idempotent or options.transactional_id is not None,
         )
         if options.transactional_id is not None:
-            self._producer.init_transactions(scaled(30.0))
+            attended(lambda: self._producer.init_transactions(scaled(30.0)), connection.check)
         elif options.idempotent:
             # Lets librdkafka fetch its producer id over the bootstrap connection. Were a message handed over first,
             # the metadata request for its topic would replace that connection, and the id be asked for again only
@@ -119,7 +122,8 @@ class ConfluentPublisher(Publisher):
                 self._producer.produce(topic, value, key, partition, report.callback, None, timestamp, headers)
                 return
             except BufferError:
-                self._producer.poll(FULL_SECONDS)
+                if not self._producer.poll(FULL_SECONDS):
+                    self.connection.check()
             except KafkaException as error:
                 refused: KafkaError = error.args[0]
                 self.log.failed(report.columns[-1], report.row, REJECTED, f"{refused.name()}: {refused.str()}")
@@ -157,14 +161,11 @@ class ConfluentPublisher(Publisher):
 
     def _settle(self, seconds: float, chunk: SendChunk, row: int) -> None:
         # Flushing, and not only polling: a flush does not wait for the linger time.
-        if self._flush(min(seconds, 0.5)) and chunk.outcomes[row] == OPEN:
+        if self._flush(seconds) and chunk.outcomes[row] == OPEN:
             self._producer.poll(0)
 
     def serve(self, seconds: float = 0.0) -> None:
         self._producer.poll(seconds)
-
-    def flush(self, seconds: float = 30.0) -> int:
-        return self._flush(scaled(seconds))
 
     def _flush(self, seconds: float) -> int:
         try:
@@ -172,7 +173,7 @@ class ConfluentPublisher(Publisher):
         except KafkaException as error:
             # A publisher that was fenced cannot flush; what it has sent is reported all the same, as an error.
             self.last_error = str(error.args[0])
-            self._producer.poll(0)
+            self._producer.poll(seconds)
             return len(self._producer)
 
     def _begin(self) -> None:
@@ -182,7 +183,7 @@ class ConfluentPublisher(Publisher):
         deadline = time.monotonic() + seconds
         while True:
             try:
-                self._producer.commit_transaction(max(deadline - time.monotonic(), 0.001))
+                self._wait(self._producer.commit_transaction, seconds=max(deadline - time.monotonic(), 0.001))
                 return schema.COMMITTED
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
@@ -196,17 +197,31 @@ class ConfluentPublisher(Publisher):
 
     def _abort(self, seconds: float) -> None:
         try:
-            self._producer.abort_transaction(seconds)
+            self._wait(self._producer.abort_transaction, seconds=seconds)
         except KafkaException as error:
             reason: KafkaError = error.args[0]
             self.last_error = f"{reason.name()}: {reason.str()}"
 
     def send_offsets(self, offsets: Mapping[Partition, int], reader: Reader, seconds: float = 30.0) -> None:
         positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-        self._producer.send_offsets_to_transaction(positions, reader.group_metadata(), scaled(seconds))
+        self._wait(
+            self._producer.send_offsets_to_transaction, positions, reader.group_metadata(), seconds=scaled(seconds)
+        )
 
-    def _close(self, seconds: float) -> None:
-        if self._flush(seconds):
+    def _wait(self, request: Callable[..., object], *arguments: object, seconds: float) -> None:
+        """Send librdkafka's ``request``, which waits up to ``seconds`` for the coordinator; its errors pass through.
+
+        Where the group's coordinator goes away at the wrong moment, librdkafka 2.16 waits for it for ever, whatever it
+        was told (https://github.com/confluentinc/librdkafka/issues/5511): that is given up as well.
+        """
+        try:
+            attended(lambda: request(*arguments, seconds), self.connection.check, seconds + GRACE_SECONDS)
+        except TimeoutError as error:
+            words = f"librdkafka was given {seconds:.0f} s and has not come back"
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, words)) from error
+
+    def _close(self) -> None:
+        if len(self._producer):
             # Purged messages are reported by the next poll, as unknown; nothing is reported after that.
             self._producer.purge()
             self._flush(PURGE_SECONDS)

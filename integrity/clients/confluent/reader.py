@@ -23,6 +23,7 @@ from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
 from integrity.history import schema
 from integrity.history.columns import ReadChunk
 from integrity.history.recorder import Recorder
+from integrity.waiting import attended
 
 _SPECIAL = {BEGINNING: OFFSET_BEGINNING, END: OFFSET_END}
 
@@ -198,10 +199,8 @@ class ConfluentReader(Reader):
         if not wanted:
             return {}
         at = time.time_ns()
-        done = self._consumer.commit(
-            offsets=[TopicPartition(topic, partition, offset) for (topic, partition), offset in wanted.items()],
-            asynchronous=False,
-        )
+        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in wanted.items()]
+        done = attended(lambda: self._consumer.commit(offsets=places, asynchronous=False), self.connection.check)
         for place in done:
             if place.error is not None:
                 raise KafkaException(place.error)
@@ -218,7 +217,7 @@ class ConfluentReader(Reader):
 
     def close(self) -> None:
         try:
-            self._consumer.close()
+            attended(self._consumer.close, self.connection.check)
         finally:
             self.log.close()
 

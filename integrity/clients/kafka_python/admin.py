@@ -26,9 +26,9 @@ from kafka.errors import (
 )
 
 from integrity.clients.admin import SECONDS, Admin
-from integrity.clients.kafka_python.settings import connection_arguments, limit_setup
+from integrity.clients.kafka_python.settings import connection_arguments, end_waits, limit_setup
 from integrity.clients.types import Connection, Partition
-from integrity.waiting import scaled
+from integrity.waiting import attended, scaled
 
 _NO_ERROR = 0
 _UNKNOWN_TOPIC = UnknownTopicOrPartitionError.errno
@@ -55,11 +55,12 @@ class KafkaPythonAdmin(Admin):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._client = KafkaAdminClient(
-            bootstrap_timeout_ms=_ms(SECONDS),
-            **connection_arguments(connection, "kafka-integrity-admin", 10.0),
+        arguments = connection_arguments(connection, "kafka-integrity-admin", 10.0)
+        self._client = attended(
+            lambda: KafkaAdminClient(bootstrap_timeout_ms=_ms(SECONDS), **arguments), connection.check
         )
         limit_setup(self._client._manager)
+        end_waits(self._client._manager, connection.check)
 
     def topics(self) -> list[str]:
         return [name for name in self._client.list_topics() if not name.startswith("__")]

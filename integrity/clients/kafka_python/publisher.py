@@ -9,6 +9,7 @@ from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.producer.transaction_manager import TransactionalRequestResult
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
@@ -22,17 +23,17 @@ from integrity.clients.messages import (
     digest,
     pack_identity,
 )
+from integrity.clients.publisher import LOOK_SECONDS
 from integrity.history import schema
 from integrity.history.columns import REJECTED, SendChunk
 from integrity.history.recorder import Recorder
-from integrity.waiting import WaitTimeout, scaled
+from integrity.waiting import WaitTimeout, attended, scaled
 
 #: Milliseconds that the sender thread waits for a broker that can take nothing at the moment.
 SENDER_WAIT_MS = 50.0
 
-#: Seconds between two looks at how many messages are under way, and of one flush.
+#: Seconds between two looks at how many messages are under way.
 PROGRESS_SECONDS = 0.02
-FLUSH_SECONDS = 0.5
 
 #: Seconds for kafka-python's sender thread to end when nothing is under way any more.
 CLOSE_SECONDS = 2.0
@@ -89,7 +90,7 @@ class KafkaPythonPublisher(Publisher):
         if options.transactional_id is not None:
             arguments["transactional_id"] = connection.own(options.transactional_id)
             arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
-        self._producer = KafkaProducer(**arguments)
+        self._producer = attended(lambda: KafkaProducer(**arguments), connection.check)
         _let_sender_wait(self._producer)
         prepare(self._producer._sender._client._manager)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)
@@ -99,7 +100,7 @@ class KafkaPythonPublisher(Publisher):
         self._taken = 0
         if options.transactional_id is not None:
             try:
-                self._producer.init_transactions()
+                attended(self._producer.init_transactions, connection.check)
             except BaseException:
                 self._producer.close(timeout=0)  # nobody else can: nobody is given this publisher
                 raise
@@ -164,6 +165,7 @@ class KafkaPythonPublisher(Publisher):
                     f"waited {waited:.1f} s for any of {self._unsettled():,} messages under way to settle, in vain: "
                     f"{self.counts}, errors {dict(self.errors)}"
                 )
+            self.connection.check()
             self._batches.progress.clear()
             self._batches.progress.wait(PROGRESS_SECONDS)
             self._batches.look_for_splits()
@@ -193,7 +195,7 @@ class KafkaPythonPublisher(Publisher):
         return count
 
     def _settle(self, seconds: float, chunk: SendChunk, row: int) -> None:
-        self._flush(min(seconds, FLUSH_SECONDS))
+        self._flush(seconds)
 
     def serve(self, seconds: float = 0.0) -> None:
         if seconds > 0:
@@ -201,21 +203,14 @@ class KafkaPythonPublisher(Publisher):
             self._batches.progress.wait(seconds)
         self._batches.look_for_splits()
 
-    def flush(self, seconds: float = 30.0) -> int:
-        deadline = time.monotonic() + scaled(seconds)
-        while open_sends := self._unsettled():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return open_sends
-            self._flush(min(left, FLUSH_SECONDS))
-        return 0
-
-    def _flush(self, seconds: float) -> None:
-        # A flush raises when it runs out of time, and when a batch is split meanwhile (UnknownError). The caller
-        # looks at the outcomes instead: what has none yet is open.
+    def _flush(self, seconds: float) -> int:
+        # A flush raises when it runs out of time, and when a batch is split meanwhile (UnknownError). The outcomes
+        # tell instead: what has none yet is open.
         with contextlib.suppress(KafkaTimeoutError, UnknownError):
-            self._producer.flush(seconds)
+            if self._unsettled():
+                self._producer.flush(seconds)
         self._batches.look_for_splits()
+        return self._unsettled()
 
     def _begin(self) -> None:
         self._producer.begin_transaction()
@@ -231,7 +226,7 @@ class KafkaPythonPublisher(Publisher):
             return schema.ABORTED
         try:
             self._producer._sender.wakeup()
-            if asked.wait(timeout_ms=seconds * 1000):
+            if self._answered(asked, seconds):
                 return schema.COMMITTED
             self.last_error = f"no answer to the commit within {seconds:.0f} s"
         except KafkaError as error:
@@ -242,7 +237,7 @@ class KafkaPythonPublisher(Publisher):
         try:
             asked = self._producer._transaction_manager.begin_abort()
             self._producer._sender.wakeup()
-            if not asked.wait(timeout_ms=seconds * 1000):
+            if not self._answered(asked, seconds):
                 self.last_error = f"no answer to the abort within {seconds:.0f} s"
         except KafkaError as error:
             self.last_error = str(error)
@@ -254,11 +249,20 @@ class KafkaPythonPublisher(Publisher):
         }
         asked = self._producer._transaction_manager.send_offsets_to_transaction(positions, reader.group_metadata())
         self._producer._sender.wakeup()
-        if not asked.wait(timeout_ms=scaled(seconds) * 1000):
+        if not self._answered(asked, scaled(seconds)):
             raise KafkaTimeoutError(f"no answer to the transaction's offsets within {scaled(seconds):.0f} s")
 
-    def _close(self, seconds: float) -> None:
-        if self.flush(seconds):
+    def _answered(self, asked: TransactionalRequestResult, seconds: float) -> bool:
+        """Wait up to ``seconds`` for the coordinator's answer. Raises the error that it is."""
+        deadline = time.monotonic() + seconds
+        while not asked.wait(timeout_ms=max(min(deadline - time.monotonic(), LOOK_SECONDS), 0.0) * 1000):
+            if time.monotonic() >= deadline:
+                return False
+            self.connection.check()
+        return True
+
+    def _close(self) -> None:
+        if self._unsettled():
             # Aborts what is still queued, whose outcome is then reported as unknown; nothing is reported after that.
             # close() itself would only raise: it flushes first, and gives up when that takes too long.
             self._producer._sender.force_close()

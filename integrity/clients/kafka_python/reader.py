@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaConnectionError
@@ -16,7 +17,7 @@ from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
 from integrity.history import schema
 from integrity.history.columns import ReaderLog
 from integrity.history.recorder import Recorder
-from integrity.waiting import scaled
+from integrity.waiting import attended, scaled
 
 
 class _Moves(ConsumerRebalanceListener):
@@ -39,24 +40,24 @@ class KafkaPythonReader(Reader):
 
     def __init__(self, connection: Connection, recorder: Recorder | None, options: ReaderOptions) -> None:
         super().__init__(connection, recorder, options)
-        self._consumer = KafkaConsumer(
-            group_id=connection.own(options.group) if options.group is not None else None,
-            enable_auto_commit=options.auto_commit and options.group is not None,
-            auto_commit_interval_ms=int(options.auto_commit_interval * 1000),
-            auto_offset_reset=options.start,
-            isolation_level="read_committed" if options.committed_only else "read_uncommitted",
-            session_timeout_ms=int(max(options.session_timeout, connection.least_session) * 1000),
-            heartbeat_interval_ms=int(options.heartbeat_interval * 1000),
-            max_poll_interval_ms=int(options.max_poll_interval * 1000),
-            max_poll_records=options.max_poll_records,
-            group_instance_id=options.instance,
-            fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=4 << 20,
-            metrics_enabled=False,
-            allow_auto_create_topics=False,
-            bootstrap_timeout_ms=int(scaled(30.0) * 1000),
-            **connection_arguments(connection, options.client_id, options.request_timeout),
-        )
+        arguments = connection_arguments(connection, options.client_id, options.request_timeout) | {
+            "group_id": connection.own(options.group) if options.group is not None else None,
+            "enable_auto_commit": options.auto_commit and options.group is not None,
+            "auto_commit_interval_ms": int(options.auto_commit_interval * 1000),
+            "auto_offset_reset": options.start,
+            "isolation_level": "read_committed" if options.committed_only else "read_uncommitted",
+            "session_timeout_ms": int(max(options.session_timeout, connection.least_session) * 1000),
+            "heartbeat_interval_ms": int(options.heartbeat_interval * 1000),
+            "max_poll_interval_ms": int(options.max_poll_interval * 1000),
+            "max_poll_records": options.max_poll_records,
+            "group_instance_id": options.instance,
+            "fetch_max_wait_ms": 100,
+            "max_partition_fetch_bytes": 4 << 20,
+            "metrics_enabled": False,
+            "allow_auto_create_topics": False,
+            "bootstrap_timeout_ms": int(scaled(30.0) * 1000),
+        }
+        self._consumer = attended(lambda: KafkaConsumer(**arguments), connection.check)
         prepare(self._consumer._client._manager)
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
@@ -74,7 +75,7 @@ class KafkaPythonReader(Reader):
     def subscribe(self, topics: Sequence[str]) -> None:
         # Asked for before joining: a leader that does not know the topics yet hands out nothing at first.
         for topic in topics:
-            self._consumer.partitions_for_topic(topic)
+            attended(partial(self._consumer.partitions_for_topic, topic), self.connection.check)
         self._consumer.subscribe(list(topics), listener=_Moves(self.log))
 
     def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
@@ -135,9 +136,9 @@ class KafkaPythonReader(Reader):
         if not wanted:
             return {}
         at = time.time_ns()
-        self._consumer.commit(
-            {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in wanted.items()},
-            timeout_ms=int(scaled(seconds) * 1000),
+        offsets_asked = {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in wanted.items()}
+        attended(
+            lambda: self._consumer.commit(offsets_asked, timeout_ms=int(scaled(seconds) * 1000)), self.connection.check
         )
         for (topic, partition), offset in wanted.items():
             self.log.committed(topic, partition, offset, at)
@@ -153,7 +154,7 @@ class KafkaPythonReader(Reader):
 
     def close(self) -> None:
         try:
-            self._consumer.close()
+            attended(self._consumer.close, self.connection.check)
         finally:
             self.log.close()
 

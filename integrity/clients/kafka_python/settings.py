@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Callable
 from selectors import SelectorKey
 from typing import Any
 
@@ -14,7 +15,7 @@ from kafka.net.manager import KafkaConnectionManager
 from integrity.clients.base import Connection
 from integrity.clients.security import kafka_python_arguments
 from integrity.clients.types import SETUP_SECONDS
-from integrity.waiting import scaled
+from integrity.waiting import attended, scaled
 
 #: What kafka-python backs off from under this name is not a broker.
 _METADATA = "metadata"
@@ -127,6 +128,12 @@ def find_keys_at_once(manager: KafkaConnectionManager) -> None:
         return keys[number]
 
     selector.get_key = get_key
+
+
+def end_waits(manager: KafkaConnectionManager, check: Callable[[], None]) -> None:
+    """Have every request that is waited for end at once when ``check`` raises; for an admin, which sends few."""
+    run = manager.run
+    manager.run = lambda coroutine, *arguments: attended(lambda: run(coroutine, *arguments), check)
 
 
 def prepare(manager: KafkaConnectionManager) -> None:
