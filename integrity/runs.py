@@ -26,10 +26,14 @@ import psutil
 
 from integrity import mounts
 from integrity.errors import Unavailable
+from integrity.waiting import scaled
 
 #: Ports below every system's ephemeral range: a client's own connection can never be given one of these
 #: while a broker is down, and a restarted broker always finds its port free.
 PORTS = range(20000, 30000)
+
+#: Seconds, before timeout_factor, for processes that were killed to be gone.
+END_SECONDS = 10.0
 
 #: A run that used an engine leaves this mark, so that a sweep knows to ask the engine as well.
 DOCKER_MARK = "docker"
@@ -172,7 +176,7 @@ def end_processes(run_id: str) -> list[int]:
             process.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(found, timeout=10)
+    psutil.wait_procs(found, timeout=scaled(END_SECONDS))
     return [process.pid for process in found]
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from integrity.brokers import docker
+from integrity.errors import Unavailable
+
 ROOT = Path(__file__).parent.parent
 FEATURE = "features/delivery/data_integrity.feature"
 
@@ -54,6 +57,22 @@ def test_an_unknown_option_names_the_nearest_one():
 
 def test_a_bad_value_names_the_valid_ones():
     assert "auto, docker, embedded, external" in only_line(behave("-D", "broker=podman", FEATURE))
+
+
+def test_a_bad_number_of_features_at_a_time_names_the_valid_ones():
+    assert "-D jobs=many: auto or a whole number from 1 to 64 is needed" in only_line(
+        behave("-D", "jobs=many", FEATURE)
+    )
+
+
+def test_an_image_that_cannot_be_had_is_told_so():
+    """Of a registry that refuses at once, whatever the network."""
+    try:
+        docker.engine().close()
+    except Unavailable as error:
+        pytest.skip(str(error))
+    line = only_line(behave("-D", "broker=docker", "-D", "image=127.0.0.1:1/nobody/nothing:1", FEATURE))
+    assert "the image 127.0.0.1:1/nobody/nothing:1 cannot be had" in line
 
 
 def test_docker_without_an_engine_says_what_to_do():

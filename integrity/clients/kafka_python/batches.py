@@ -100,8 +100,8 @@ class Batches:
             if error_of is not None:
                 for index, row in enumerate(rows, first):
                     self._failed(chunk, row, error_of(index), refused=base is None)
-            elif rows[-1] - rows[0] == len(rows) - 1:
-                self._acknowledge_run(chunk, rows[0], len(rows), batch.topic_partition.partition, base, first)
+            elif (steps := _in_equal_steps(rows)) is not None:
+                self._acknowledge_run(chunk, steps, batch.topic_partition.partition, base, first)
             else:
                 now, partition = time.time_ns(), batch.topic_partition.partition
                 for index, row in enumerate(rows, first):
@@ -112,8 +112,8 @@ class Batches:
             self.settled += len(rows)
 
     @staticmethod
-    def _acknowledge_run(chunk: SendChunk, row: int, count: int, partition: int, base: int, index: int) -> None:
-        rows = slice(row, row + count)
+    def _acknowledge_run(chunk: SendChunk, steps: range, partition: int, base: int, index: int) -> None:
+        rows, count = slice(steps.start, steps.stop, steps.step), len(steps)
         chunk.partitions[rows] = array("i", [partition]) * count
         if base >= 0:
             chunk.offsets[rows] = array("q", range(base + index, base + index + count))
@@ -146,3 +146,10 @@ class Batches:
         error as well, but kafka-python completes it with base offset -1 instead of None (ProducerBatch.abort)."""
         code = getattr(error, "errno", None) if refused else None
         self._log.failed(chunk, row, outcome_of(code, single_attempt=self._single_attempt), str(error))
+
+
+def _in_equal_steps(rows: list[int]) -> range | None:
+    """These rows as a range, if they are one: so they are of a single partition, and of partitions taken in turn."""
+    step = rows[1] - rows[0] if len(rows) > 1 else 1
+    steps = range(rows[0], rows[-1] + 1, step)
+    return steps if len(steps) == len(rows) and list(steps) == rows else None

@@ -64,7 +64,7 @@ class KafkaPythonPublisher(Publisher):
     """See integrity.clients.base.Publisher. Outcomes come in on kafka-python's own sender thread."""
 
     #: Fewer than with the other client, since it takes this one longer to send them.
-    block = 16
+    block = 32
 
     def __init__(self, connection: Connection, recorder: Recorder | None, options: PublisherOptions) -> None:
         super().__init__(connection, recorder, options)
@@ -146,7 +146,7 @@ class KafkaPythonPublisher(Publisher):
 
     def _unsettled(self) -> int:
         """How many sends that the client took have no outcome yet."""
-        return self._taken - self._batches.settled
+        return max(self._taken - self._batches.settled, 0)
 
     def _wait_for_room(self) -> None:
         """Block while max_unsettled messages are under way: kafka-python itself would queue without limit.
@@ -184,13 +184,14 @@ class KafkaPythonPublisher(Publisher):
             topic, count, size, partitions, keys
         ):
             self._wait_for_room()
+            self._taken += len(rows)
             for row, value, key, place, pair in zip(rows, values, block_keys, places, pairs, strict=True):
                 try:
                     future = send(topic, value, key, [pair] if identify else [], place, timestamp)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded as the send's error
+                    self._taken -= 1
                     self._refuse(chunk, row, error)
                     continue
-                self._taken += 1
                 add(future, chunk, row)
         return count
 
