@@ -52,7 +52,7 @@ def stop_at_once(error: SuiteError) -> NoReturn:
     os._exit(2)
 
 
-def _collect_garbage_rarely() -> None:
+def collect_garbage_rarely() -> None:
     """Python would look for cycles among the young objects at every 700 new ones: with messages, which have none, that
     takes a tenth of its time.
     """
@@ -97,7 +97,7 @@ class Session:
     @classmethod
     def begin(cls, context) -> Session:
         """Read the options, sweep after dead runs, choose the broker. Ends the process with a line when it cannot."""
-        _collect_garbage_rarely()
+        collect_garbage_rarely()
         # behave knows Ctrl-C only; SIGTERM would skip every clean-up and report.
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGINT, _interrupt)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,22 @@ def test_evidence_of_an_earlier_run_does_not_stay_beside_a_new_report(tmp_path: 
     (tmp_path / "features" / "f.feature").write_text(TWO.replace("it is false", "it works"))
     behave(tmp_path)
     assert not list((tmp_path / "reports" / "evidence").iterdir())
+
+
+def test_two_runs_of_one_project_do_not_spoil_each_others(tmp_path: Path) -> None:
+    """Each puts its own in place as a whole and takes the other's away as a whole, whenever the other does so."""
+    root, bad = tmp_path / "evidence", scenario(views.FAILED)
+
+    def write_and_clear(label: str) -> None:
+        for _ in range(100):
+            logs = {label: label}
+            place = evidence.write(root, feature(bad), bad, RunFacts(), logs=logs, history=None, move=False)
+            evidence.clear(place)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write_and_clear, f"broker {number}") for number in range(4)]:
+            done.result()
+    assert list(root.iterdir()) == [], "nothing half-made is left, and no folder of a feature without evidence"
 
 
 def test_every_scenario_has_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import shlex
 import shutil
 import sys
+import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,26 +82,70 @@ def write(
     knowing.
     """
     folder = place(root, feature, scenario)
-    clear(folder)
-    folder.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
+    # Made whole beside its place: another run in the same project may be about to put its own there.
+    staging = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
+    try:
+        staging.chmod(0o755)
+        _fill(staging, folder, feature, scenario, run, logs=logs, history=history, move=move)
+        _replace(folder, staging)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return folder
+
+
+def _fill(
+    staging: Path,
+    folder: Path,
+    feature: FeatureView,
+    scenario: ScenarioView,
+    run: RunFacts,
+    *,
+    logs: Mapping[str, str],
+    history: Path | None,
+    move: bool,
+) -> None:
+    """Write into ``staging`` what is to be at ``folder``."""
     if history is not None and history.is_dir():
         if move:
-            shutil.move(history, folder / "history")
+            shutil.move(history, staging / "history")
         else:
-            shutil.copytree(history, folder / "history")
+            shutil.copytree(history, staging / "history")
     if scenario.facts.verdict is not None:
-        _put(folder / "verdict.json", json.dumps(scenario.facts.verdict, indent=2, default=str, ensure_ascii=False))
-    _put(folder / "verdict.txt", words(feature, scenario, (folder / "history") if history else None))
-    _put(folder / "settings.txt", settings_text(run))
-    _put(folder / "command.txt", scenario.facts.rerun)
+        _put(staging / "verdict.json", json.dumps(scenario.facts.verdict, indent=2, default=str, ensure_ascii=False))
+    _put(staging / "verdict.txt", words(feature, scenario, (folder / "history") if history else None))
+    _put(staging / "settings.txt", settings_text(run))
+    _put(staging / "command.txt", scenario.facts.rerun)
     taken: set[str] = set()
     for label, text in logs.items():
         name = file_name(label)
         while name.casefold() in taken:
             name += "+"
         taken.add(name.casefold())
-        _put(folder / f"{name}.log", text)
-    return folder
+        _put(staging / f"{name}.log", text)
+
+
+def _replace(folder: Path, staging: Path) -> None:
+    """Put ``staging`` where ``folder`` is; of two runs that do so at the same time, one comes last."""
+    for last in [False] * 9 + [True]:
+        _remove(folder)
+        try:
+            folder.parent.mkdir(exist_ok=True)
+            staging.rename(folder)
+            return
+        except OSError as error:
+            # The other run was here in between: with its own, or to remove a feature's folder that was empty.
+            if last or error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
+
+
+def _remove(folder: Path) -> None:
+    """Remove it at one blow, so that of two runs that want to, one finds nothing."""
+    doomed = folder.parent.with_name(f".removing-{uuid.uuid4().hex[:8]}")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def place(root: Path, feature: FeatureView, scenario: ScenarioView) -> Path:
@@ -109,7 +156,7 @@ def place(root: Path, feature: FeatureView, scenario: ScenarioView) -> Path:
 def clear(folder: Path) -> None:
     """Remove what an earlier run left for the same scenario: old evidence beside a new report misleads."""
     if folder.is_dir():
-        shutil.rmtree(folder)
+        _remove(folder)
         with contextlib.suppress(OSError):  # other scenarios of the feature have evidence still
             folder.parent.rmdir()
 

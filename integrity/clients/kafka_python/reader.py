@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaConnectionError
 from kafka.structs import OffsetAndMetadata
 
@@ -18,6 +20,12 @@ from integrity.history import schema
 from integrity.history.columns import ReaderLog
 from integrity.history.recorder import Recorder
 from integrity.waiting import attended, scaled
+
+#: Of a record, in this order. Column by column, since taking each record apart takes three times as long.
+_COLUMNS = [
+    itemgetter(ConsumerRecord._fields.index(name))
+    for name in ("offset", "timestamp", "timestamp_type", "key", "value", "headers")
+]
 
 
 class _Moves(ConsumerRebalanceListener):
@@ -92,10 +100,12 @@ class KafkaPythonReader(Reader):
         count = 0
         for (topic, partition), records in batches.items():
             chunk.topics.begin(len(chunk.offsets), topic)
-            _, _, _, offsets, times, kinds, keys, values, headers, *_ = zip(*records, strict=True)
-            stamps = [NO_TIMESTAMP if kind == 1 else at for kind, at in zip(kinds, times, strict=True)]
+            offsets, times, kinds, keys, values, headers = (list(map(column, records)) for column in _COLUMNS)
+            stamps = times
+            if any(kinds):
+                stamps = [NO_TIMESTAMP if kind == 1 else at for kind, at in zip(kinds, times, strict=True)]
             found = fingerprints(keys, values, headers, stamps)
-            chunk.add([partition] * len(records), list(offsets), *found)
+            chunk.add([partition] * len(records), offsets, *found)
             count += len(records)
             if keep is not None:
                 for offset, at, kind, key, value, some in zip(
