@@ -18,8 +18,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from integrity.brokers import docker, probe
+from integrity.brokers import administration, docker, probe
 from integrity.brokers.base import BrokerConfig, BrokerFailed
+from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.docker import DATA, DockerBroker, environment
 from integrity.brokers.engine import LABEL, OWN_IMAGES, full_name
 from integrity.errors import Unavailable
@@ -412,3 +413,29 @@ def test_a_sweep_takes_a_running_broker(image: str, client) -> None:
     assert (removed.containers, removed.volumes) == ([broker.name], [broker.name])
     assert not broker._state()
     broker.discard()
+
+
+# -- several of them ------------------------------------------------------------------------------------
+def test_a_cluster_in_a_network_of_its_own_outlives_its_leader_and_leaves_nothing(image: str, run: Run, client) -> None:
+    """Every broker is published on loopback at a port that stays; the network between them is the run's."""
+    run.uses_docker()
+    brokers = Brokers(Settings(broker="docker", image=image), Choice("docker", "for tests"), run)
+    networks = {network.id for network in client.networks.list()}
+    try:
+        cluster = brokers.create_cluster()
+        cluster.start()
+        administration.create_topic(cluster.any_address(), "kept", [[1, 2, 3]], {"min.insync.replicas": "2"})
+        cluster.wait_until_whole()
+        [network] = [each for each in client.networks.list() if each.id not in networks]
+        assert network.attrs["Labels"] == {LABEL: run.id}
+        addresses = cluster.bootstrap_servers.split(",")
+        assert {address.split(":")[0] for address in addresses} == {"127.0.0.1"}
+        leader = cluster.leader("kept")
+        leader.kill()
+        wait_until(lambda: cluster.leader("kept") not in (None, leader), what="another leader", seconds=30)
+        leader.start()
+        cluster.wait_until_whole()
+        assert cluster.bootstrap_servers.split(",") == addresses
+    finally:
+        brokers.discard_all()
+    assert {network.id for network in client.networks.list()} == networks

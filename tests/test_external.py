@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -339,6 +340,40 @@ def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
     assert any(case.find("skipped") is None for case in cases(tmp_path))
     assert_no_secret(tmp_path, done)
     assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+
+
+def test_the_delivery_features_hold_there_without_any_command(cluster, tmp_path):
+    """What a managed cluster is asked for; faults on the wire cannot be had where connections are encrypted."""
+    features = [f"features/delivery/{name}.feature" for name in ("content", "order", "retries")]
+    done = behave(tmp_path, *options(cluster), *features)
+    assert done.returncode == 0, done.stdout + done.stderr
+    skipped = [case.find("skipped") for case in cases(tmp_path) if case.find("skipped") is not None]
+    assert len(cases(tmp_path)) - len(skipped) >= 15
+    encrypted = "faults in the midst of requests need connections that are not encrypted"
+    assert [skip.get("message") for skip in skipped].count(encrypted) == 7
+    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+
+
+def test_what_several_machines_did_is_judged_as_one_history(cluster, tmp_path):
+    """Two shards of a run on one cluster: their publishers and readers have numbers that no other has."""
+    histories = []
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        words = ["-D", f"shard={number}/2", "-D", "keep=always", "features/delivery/volume.feature"]
+        done = behave(folder, *options(cluster), *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        histories += [path for path in (folder / "reports/evidence").rglob("history") if path.is_dir()]
+    assert len(histories) == 2
+    for table, column in (("sends", "publisher"), ("reads", "reader")):
+        first, second = (set(pq.read_table(path / table)[column].to_pylist()) for path in histories)
+        assert first
+        assert second
+        assert not first & second
+    together = [sys.executable, "-m", "integrity.check", "--json", *map(str, histories)]
+    checked = subprocess.run(together, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert json.loads(checked.stdout)["acknowledged"] == 2 * 1000
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from integrity import waiting
 from integrity.brokers.base import BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.distribution import Distribution
@@ -14,6 +15,7 @@ from integrity.clients import driver
 from integrity.reports.model import ScenarioFacts
 from integrity.runs import Run
 from integrity.scene import Scene
+from integrity.scenes.load import Load, Stalled
 from integrity.settings import Settings
 
 
@@ -38,3 +40,23 @@ def test_it_ends_a_reading_at_once(scene: Scene) -> None:
     with pytest.raises(BrokerFailed, match=r"broker 1 died on its own(.|\n)*the end of its log:\n.*INFO"):
         scene.consume("three")
     assert scene.read == []
+
+
+def test_work_that_does_not_go_on_is_told_with_who_stalls_and_after_which_fault(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that is frozen and not thawed in time: it lives, so nobody ends the wait before its bound."""
+    scene.create_topic()
+    load = scene.part(Load)
+    load.publish(2)
+    monkeypatch.setattr(waiting, "_timeout_factor", 0.05)
+    scene.broker.freeze()
+    try:
+        with pytest.raises(Stalled) as stalled:
+            load.wait_for_progress()
+    finally:
+        scene.broker.thaw()
+    first, *rest = str(stalled.value).splitlines()
+    assert first.startswith("the work does not go on (last fault: broker 1 frozen): waited 1.5 s for every publisher")
+    assert "stalled: publisher 0, publisher 1; errors so far: " in first
+    assert rest, "what is known of the messages so far is told as well"
