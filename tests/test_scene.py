@@ -12,6 +12,9 @@ from integrity.brokers.base import BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.distribution import Distribution
 from integrity.clients import driver
+from integrity.faults.network import Proxy
+from integrity.prove.reading import PLACE, hide_from_all
+from integrity.prove.saboteur import Wire
 from integrity.reports.model import ScenarioFacts
 from integrity.runs import Run
 from integrity.scene import Scene
@@ -60,3 +63,28 @@ def test_work_that_does_not_go_on_is_told_with_who_stalls_and_after_which_fault(
     assert first.startswith("the work does not go on (last fault: broker 1 frozen): waited 1.5 s for every publisher")
     assert "stalled: publisher 0, publisher 1; errors so far: " in first
     assert rest, "what is known of the messages so far is told as well"
+
+
+def test_what_nobody_could_read_is_found_on_disk_or_not(scene: Scene, run: Run) -> None:
+    """On a real broker: a message that its network hides from every reader, and a topic emptied while it is down."""
+    scene.create_topic()
+    scene.publish(2 * PLACE)
+    emptied = scene.create_topic()
+    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
+        publisher.publish(emptied, 10)
+        assert publisher.flush() == 0
+
+    def empty() -> None:
+        for log in (scene.broker.data_directory / f"{emptied}-0").glob("*.log"):
+            log.write_bytes(b"")
+
+    scene.restart("killed", while_down=empty)
+    with Proxy(run, scene.broker.bootstrap_servers) as network:
+        hide_from_all(Wire(network))
+        scene.route = network.bootstrap_servers
+        verdict = scene.verdict()
+    lost = verdict.as_json()["anomalies"]["lost"]
+    assert lost["count"] == 1 + 10
+    told = [example["words"] for example in lost["examples"]]
+    assert sum("it is on disk but was never delivered" in words for words in told) == 1
+    assert sum(f"of {emptied}-0" in words and "it was lost on disk" in words for words in told) == 10
