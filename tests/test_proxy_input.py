@@ -14,7 +14,7 @@ from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, Met
 
 from integrity.brokers import probe
 from integrity.brokers.embedded import EmbeddedBroker
-from integrity.faults.network import Exchange, Proxy, Reply, codec
+from integrity.faults.network import Exchange, Proxy, Reply, codec, process
 from integrity.faults.network.addresses import Addresses
 from integrity.faults.network.rules import Action, Rule, Tally, Where
 from integrity.runs import Run
@@ -180,6 +180,27 @@ def test_a_function_that_hangs_hangs_its_own_connection_only(front: Front) -> No
         assert answer(other)
         go.set()
         assert answer(slow)
+
+
+def test_a_function_that_does_not_come_back_costs_its_connection_and_is_told(
+    run: Run, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the bound, who waits for the answer waits until its own."""
+    monkeypatch.setattr(process, "REWRITE_SECONDS", 0.3)
+    go = threading.Event()
+    with Proxy(run, broker.bootstrap_servers) as proxy:
+        front = Front(proxy)
+        with (
+            proxy.rewrite_request("ApiVersions", lambda *_: go.wait(BOUND) and None, client="slow"),
+            front.connect() as slow,
+            front.connect() as other,
+        ):
+            slow.sendall(api_versions(client="slow"))
+            assert read_to_end(slow) == b"", "the connection is closed, with nothing passed on"
+            assert front.wait_for("rewriting took too long").startswith("over 0 s for ApiVersions")
+            other.sendall(api_versions())
+            assert answer(other), "the others are not concerned"
+            go.set()
 
 
 def test_replies_keep_their_place_among_the_brokers_answers(front: Front) -> None:
