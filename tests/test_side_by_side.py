@@ -63,6 +63,14 @@ def test_every_feature_is_run_once_and_shown_in_order(crew, capfd):
     assert capfd.readouterr().out == "feature 0\nfeature 1\nfeature 2\nfeature 3\n"
 
 
+def test_what_has_to_wait_is_taken_to_be_longer():
+    """Protects from a run whose last minute is one long feature that was begun last."""
+    short = ["a running broker", "a publisher sends 10,000 messages"]
+    assert features._length(short) == 1.0
+    assert features._length([*short, "the broker is killed and started again"]) == 5.0
+    assert features._length([*short, "a consumer group reads what transactions have committed"]) == 6.0
+
+
 def test_somebody_is_always_at_what_people_read_and_the_others_take_the_longest(tmp_path):
     idle = Crew(0, {}, TERMS, tmp_path, [])
     idle._waiting = {0: 1.0, 1: 2.0, 2: 9.0, 3: 5.0}

@@ -266,7 +266,11 @@ class Publisher(ABC):
 
     @abstractmethod
     def send_offsets(self, offsets: Mapping[Partition, int], reader: Reader, seconds: float = 30.0) -> None:
-        """Make the group's offsets (each the next to read) part of the open transaction."""
+        """Make the group's offsets (each the next to read) part of the open transaction.
+
+        Where that fails, close the publisher and let a successor begin: the request may still be under way, and a
+        client may send it with the next transaction.
+        """
 
     def close(self, seconds: float = 10.0) -> None:
         """Wait for outcomes up to ``seconds``, then close; what has none by then is recorded as unknown."""

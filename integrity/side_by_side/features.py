@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psutil
@@ -22,6 +23,13 @@ MOST_WORKERS = 6
 
 #: A feature's scenarios take about this much longer with three brokers than with one.
 CLUSTERS_FACTOR = 2.0
+
+#: And this much (in scenarios of no particular length) where their steps speak of what one has to wait for.
+LONGER = {
+    re.compile(r"started again|killed|stopped|frozen|the power"): 4.0,
+    re.compile(r"transaction"): 3.0,
+    re.compile(r"group"): 2.0,
+}
 
 #: Formats of behave's whose output may be passed on piece by piece, as text. Others are files of their own.
 PASSED_ON = {"plain", "pretty", "progress", "progress2", "progress3"}
@@ -61,8 +69,14 @@ def lengths(runner, is_cluster: Callable[[Any], bool]) -> dict[int, float]:
     for index in selected(runner):
         feature = runner.features[index]
         factor = CLUSTERS_FACTOR if is_cluster(feature) else 1.0
-        found[index] = factor * sum(s.should_run(runner.config) for s in feature.walk_scenarios())
+        scenarios = [s for s in feature.walk_scenarios() if s.should_run(runner.config)]
+        found[index] = factor * sum(_length([step.name for step in s.all_steps]) for s in scenarios)
     return found
+
+
+def _length(steps: Sequence[str]) -> float:
+    """About how long a scenario with these steps takes, compared to one in which nothing is waited for."""
+    return 1.0 + sum(more for words, more in LONGER.items() if any(map(words.search, steps)))
 
 
 def hand_out(runner, crew: Crew, receive: Callable[[Any, Any], None], lost: Callable[[WorkerDied], None]) -> None:
