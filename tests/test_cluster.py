@@ -157,7 +157,8 @@ def test_replicas_that_never_agree_are_a_failure(monkeypatch):
         def look(self):
             yield Path(self.label)
 
-    whole = SimpleNamespace(nodes=[Node("broker 1"), Node("broker 2")], wait_until_whole=lambda: None)
+    nodes = [Node("broker 1"), Node("broker 2")]
+    whole = SimpleNamespace(nodes=nodes, wait_until_whole=lambda: None, check_alive=lambda: None)
     monkeypatch.setattr(replicas, "as_cluster", lambda _: whole)
     monkeypatch.setattr(replicas, "CATCH_UP_SECONDS", 0.2)
     rows = {"broker 1": [Row("t", 0, 0, 1, 0)], "broker 2": [Row("t", 0, 0, 1, 7)]}

@@ -226,7 +226,7 @@ class Cluster(Broker):
             return state.leader if state is not None and state.leader > 0 else 0
 
         what = f"{topic}-{partition} to have a leader"
-        return self.node(wait_until(leads, what=what, seconds=ROLE_SECONDS))
+        return self.node(wait_until(leads, what=what, seconds=ROLE_SECONDS, check=self.check_alive))
 
     def controller(self) -> Broker:
         """The active controller, waited for. Raises WaitTimeout when the controllers agree on nobody."""
@@ -236,7 +236,8 @@ class Cluster(Broker):
             node, _ = max(accounts, key=lambda account: account[1], default=(0, 0))
             return max(node, 0)
 
-        return self.node(wait_until(leads, what="the cluster to have a controller", seconds=ROLE_SECONDS))
+        what = "the cluster to have a controller"
+        return self.node(wait_until(leads, what=what, seconds=ROLE_SECONDS, check=self.check_alive))
 
     def coordinator(self, kind: int, key: str) -> Broker:
         """The broker that coordinates a group or a transactional id (see administration), waited for."""
@@ -246,7 +247,8 @@ class Cluster(Broker):
             # All agree, except for a moment after the role has passed on.
             return accounts[0] if accounts and len(set(accounts)) == 1 else 0
 
-        return self.node(wait_until(coordinates, what=f"{key} to have a coordinator", seconds=ROLE_SECONDS))
+        what = f"{key} to have a coordinator"
+        return self.node(wait_until(coordinates, what=what, seconds=ROLE_SECONDS, check=self.check_alive))
 
     def wait_until_whole(self, seconds: float = SYNC_SECONDS) -> None:
         """Wait until all nodes are registered, every partition is led, and every replica is in sync.

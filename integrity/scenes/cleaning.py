@@ -98,7 +98,13 @@ def wait_for_compaction(scene: Scene) -> None:
             now = _held(scene)
             return all(now[place] < before[place] / 2 for place in before)
 
-        wait_until(compacted, what="every partition to be compacted", seconds=CLEANING_SECONDS, poll_seconds=0.2)
+        wait_until(
+            compacted,
+            what="every partition to be compacted",
+            seconds=CLEANING_SECONDS,
+            check=scene.connection.check,
+            poll_seconds=0.2,
+        )
 
 
 def _held(scene: Scene) -> dict[int, int]:
@@ -147,7 +153,12 @@ def wait_until_noted(scene: Scene) -> None:
         found = checkpoints.parse(scene.broker.peek(checkpoints.LOG_START).decode())
         return all(found.get(place, 0) >= first for place, first in wanted.items())
 
-    wait_until(noted, what=f"{scene.broker.label} to note where its logs begin", seconds=CLEANING_SECONDS)
+    wait_until(
+        noted,
+        what=f"{scene.broker.label} to note where its logs begin",
+        seconds=CLEANING_SECONDS,
+        check=scene.connection.check,
+    )
 
 
 def publish_aged(scene: Scene, old: int, new: int) -> None:
@@ -169,6 +180,7 @@ def publish_aged(scene: Scene, old: int, new: int) -> None:
             lambda: admin.beginning_offsets(scene.topics) == ends,
             what="the old messages to be removed",
             seconds=CLEANING_SECONDS,
+            check=scene.connection.check,
         )
 
 

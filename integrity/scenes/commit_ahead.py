@@ -58,6 +58,7 @@ class CommitsByItself:
                     lambda: self._goes_ahead(reader, admin),
                     what="the client to commit what was not processed",
                     seconds=READ_SECONDS,
+                    check=scene.connection.check,
                 )
             finally:
                 reader.abandon()

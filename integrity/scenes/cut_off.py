@@ -76,6 +76,7 @@ class CutOff:
             lambda: max(0, self._stored(publisher.id, node) - 1),
             what=f"{node.label} to store what it cannot acknowledge",
             seconds=STORE_SECONDS,
+            check=self._scene.connection.check,
             detail=lambda: f"of {STRANDED} messages it has none: {publisher.counts}",
         )
         if publisher.counts["acknowledged"] > 1:

@@ -60,7 +60,8 @@ def publish_flushed(scene: Scene, count: int) -> None:
         points = checkpoints.parse(scene.broker.peek(checkpoints.RECOVERY_POINT).decode())
         return all(points.get(place, 0) >= end for place, end in ends.items())
 
-    wait_until(noted, what=f"{scene.broker.label} to note what it has flushed", seconds=NOTE_SECONDS)
+    what = f"{scene.broker.label} to note what it has flushed"
+    wait_until(noted, what=what, seconds=NOTE_SECONDS, check=scene.connection.check)
 
 
 def publish_unflushed(scene: Scene, count: int) -> None:

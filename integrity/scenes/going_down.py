@@ -35,5 +35,6 @@ def freeze(scene: Scene, *, beyond_session: bool) -> None:
     at_least = SESSIONS * process.session_seconds(scene.broker) if beyond_session else 0.0
     frozen = process.freeze_and_thaw(scene.broker, until=load.wait_until_waiting, at_least=at_least)
     scene.facts.numbers["frozen for (s)"] = round(frozen, 2)
-    wait_until(scene.broker.is_usable, what=f"{scene.broker.label} to answer again", seconds=READY_SECONDS)
+    what = f"{scene.broker.label} to answer again"
+    wait_until(scene.broker.is_usable, what=what, seconds=READY_SECONDS, check=scene.connection.check)
     load.wait_for_progress()

@@ -109,6 +109,7 @@ class Isolation:
                 lambda: admin.end_offsets(topics, committed_only=True) == admin.end_offsets(topics),
                 what="the broker to give up a transaction that nobody ends",
                 seconds=NOTICE_SECONDS,
+                check=self._scene.connection.check,
             )
 
     def hand_over(self) -> None:

@@ -23,12 +23,14 @@ def pass_the_lead_on(scene: Scene) -> None:
             lambda wanted=wanted: replication.state().replicas == wanted,
             what=f"broker {wanted[0]} to be the one that should lead",
             seconds=ROLE_SECONDS,
+            check=cluster.check_alive,
         )
         administration.elect_preferred(cluster.any_address(), topic, [0])
         wait_until(
             lambda wanted=wanted: replication.state().leader == wanted[0],
             what=f"broker {wanted[0]} to lead",
             seconds=ROLE_SECONDS,
+            check=cluster.check_alive,
         )
         scene.note(f"broker {wanted[0]}", "elected", "as the preferred leader")
         scene.part(Load).wait_for_progress()

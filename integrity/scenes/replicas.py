@@ -31,7 +31,13 @@ def require_alike(scene: Scene) -> None:
         return not found
 
     try:
-        wait_until(alike, what="all replicas to hold the same", seconds=CATCH_UP_SECONDS, poll_seconds=LOOK_SECONDS)
+        wait_until(
+            alike,
+            what="all replicas to hold the same",
+            seconds=CATCH_UP_SECONDS,
+            check=cluster.check_alive,
+            poll_seconds=LOOK_SECONDS,
+        )
     except WaitTimeout as timeout:
         raise AssertionError(f"{timeout}: {'; '.join(found)}") from timeout
 

@@ -85,6 +85,7 @@ class Replication:
             lambda: len(self.state().in_sync) == count,
             what=f"{count} replicas to be in sync",
             seconds=ROLE_SECONDS,
+            check=self.cluster.check_alive,
             detail=lambda: str(self.state()),
         )
 
@@ -131,6 +132,7 @@ class Replication:
                 lambda: ROLES[role](self) is not node,
                 what=f"another {role} than {node.label}",
                 seconds=ROLE_SECONDS,
+                check=self.cluster.check_alive,
             )
         self.goes_on_without(node)
 
@@ -149,6 +151,7 @@ class Replication:
             lambda: not self.led_by(node) and self.cluster.controller() is not node,
             what=f"the others to take over from {node.label}",
             seconds=ROLE_SECONDS,
+            check=self.cluster.check_alive,
             detail=lambda: f"it is still the leader of {self.led_by(node)}",
         )
 

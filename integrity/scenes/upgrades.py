@@ -42,6 +42,7 @@ def raise_features(scene: Scene) -> None:
                     lambda name=name, highest=highest: _level(admin.describe_features(), name, "finalized") == highest,
                     what=f"{name} to be raised to level {highest}",
                     seconds=READY_SECONDS,
+                    check=scene.connection.check,
                 )
                 raised.append(f"{name} {highest}")
     finally:
