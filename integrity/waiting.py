@@ -31,7 +31,7 @@ _timeout_factor = 1.0
 
 
 def nothing() -> None:
-    """The check of a wait that depends on nobody."""
+    """What there is to do when nobody says otherwise: the check of a wait that depends on nobody, say."""
 
 
 class WaitTimeout(Exception):

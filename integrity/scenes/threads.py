@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-
-def _nothing() -> None:
-    """What there is to do when nobody says otherwise."""
+from integrity.waiting import nothing
 
 
 def run_together(
     tasks: Iterable[Callable[[], None]],
     *,
-    failed: Callable[[], None] = _nothing,
-    meanwhile: Callable[[], None] = _nothing,
+    failed: Callable[[], None] = nothing,
+    meanwhile: Callable[[], None] = nothing,
     every: float | None = None,
 ) -> None:
     """Run every task in a thread of its own and wait for all of them.
