@@ -7,10 +7,12 @@ that was cut off still believes in its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from kafka.protocol.metadata import MetadataResponse
 
 from integrity.brokers import administration, probe
 from integrity.brokers.base import READY_SECONDS, Broker, BrokerConfig, BrokerFailed
@@ -201,16 +203,9 @@ class Cluster(Broker):
         named = None if topics is None else set(topics)
         found: dict[Partition, State] = {}
         for answer in self._ask_all(lambda node: probe.metadata(node.bootstrap_servers, every_topic=True)):
-            for topic in answer.topics:
-                if named is not None and topic.name not in named:
-                    continue
-                for each in topic.partitions:
-                    state = State(
-                        each.leader_id, each.leader_epoch, tuple(each.replica_nodes), frozenset(each.isr_nodes)
-                    )
-                    place = (topic.name, each.partition_index)
-                    if place not in found or state.outdates(found[place]):
-                        found[place] = state
+            for place, state in _partitions(answer):
+                if (named is None or place[0] in named) and (place not in found or state.outdates(found[place])):
+                    found[place] = state
         return found
 
     def registered(self) -> set[int]:
@@ -265,15 +260,26 @@ class Cluster(Broker):
         )
 
     def _missing(self) -> str:
-        """What keeps the cluster from being whole, in words; empty when it is."""
-        absent = {node.config.node for node in self._nodes} - self.registered()
-        if absent:
-            return f"brokers {sorted(absent)} are not registered"
-        torn = {place: state for place, state in self.states().items() if not state.is_whole}
-        return ", ".join(
-            f"{topic}-{number} led by {state.leader}, in sync {sorted(state.in_sync)} of {list(state.replicas)}"
-            for (topic, number), state in sorted(torn.items())
-        )
+        """What keeps the cluster from being whole, in the words of the first node that knows of anything; empty when
+        nothing does.
+
+        One after the other: while one is not content, nobody needs to ask the others, who have better things to do.
+        """
+        for node in self._nodes:
+            try:
+                answer = probe.metadata(node.bootstrap_servers, every_topic=True)
+            except OSError as error:
+                return f"{node.label} does not answer ({error})"
+            absent = {each.config.node for each in self._nodes} - {broker.node_id for broker in answer.brokers}
+            if absent:
+                return f"brokers {sorted(absent)} are not registered, by the account of {node.label}"
+            torn = [(place, state) for place, state in _partitions(answer) if not state.is_whole]
+            if torn:
+                return ", ".join(
+                    f"{topic}-{number} led by {state.leader}, in sync {sorted(state.in_sync)} of {list(state.replicas)}"
+                    for (topic, number), state in sorted(torn)
+                )
+        return ""
 
     def any_address(self) -> str:
         """The address of a node that should answer."""
@@ -314,6 +320,14 @@ class Cluster(Broker):
 
     def _discard(self) -> None:
         self.discard()
+
+
+def _partitions(answer: MetadataResponse) -> Iterator[tuple[Partition, State]]:
+    """Every partition in a broker's account, and what it says of it."""
+    for topic in answer.topics:
+        for each in topic.partitions:
+            replicas, in_sync = tuple(each.replica_nodes), frozenset(each.isr_nodes)
+            yield (topic.name, each.partition_index), State(each.leader_id, each.leader_epoch, replicas, in_sync)
 
 
 def as_cluster(broker: Broker) -> Cluster:

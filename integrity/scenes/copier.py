@@ -179,7 +179,7 @@ class Copier:
     def prepare_to_stop(self) -> None:
         """Ask it to end; see ``stop``."""
         self.gate.open()
-        self._worker.stopping.set()
+        self._worker.prepare_to_stop()
 
     def stop(self) -> None:
         """Ask it to end, and wait until it has. Raises what has ended its work."""

@@ -106,7 +106,7 @@ class Member:
     def prepare_to_leave(self) -> None:
         """Take no more; see ``leave``. Returns at once."""
         self.is_at_work = False
-        self._worker.stopping.set()
+        self._worker.prepare_to_stop()
 
     def leave(self) -> None:
         """Finish what is in hand, commit it, leave the group, and wait until that is done."""

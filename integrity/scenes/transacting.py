@@ -19,6 +19,10 @@ from integrity.waiting import wait_until
 MESSAGES = 20
 ABORTED_EVERY = 3
 
+#: Seconds for which a transaction is left open once its messages are acknowledged: a fault is likely to meet one, and
+#: the processors are left to brokers that restart.
+OPEN_SECONDS = 0.05
+
 #: Seconds for a request of the publisher's: it soon turns to others.
 REQUEST_SECONDS = 1.0
 
@@ -56,7 +60,7 @@ class Transacting:
                 worker.stopping.wait(POLL_SECONDS)
                 continue
             with successor as publisher:
-                while not worker.stopping.is_set() and self._one(publisher):
+                while not worker.stopping.is_set() and self._one(publisher, worker):
                     pass
 
     def _successor(self) -> Publisher:
@@ -68,12 +72,13 @@ class Transacting:
             delivery_timeout=END_SECONDS,
         )
 
-    def _one(self, publisher: Publisher) -> bool:
+    def _one(self, publisher: Publisher, worker: Worker) -> bool:
         """One transaction; returns whether the publisher was told how it ended, and can begin another."""
         publisher.begin()
         for topic in self._scene.topics:
             publisher.publish(topic, MESSAGES)
         publisher.flush(PUBLISH_SECONDS)
+        worker.stopping.wait(OPEN_SECONDS)
         is_to_abort = sum(self.outcomes.values()) % ABORTED_EVERY == ABORTED_EVERY - 1
         outcome = publisher.abort(END_SECONDS) if is_to_abort else publisher.commit(END_SECONDS)
         self.outcomes[outcome] += 1
