@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from integrity.anomalies import HistoryUnreadable, check
+from integrity.anomalies import CHECKS, HistoryUnreadable, check
 from integrity.anomalies.catalogue import Check
 from integrity.check import main
 from integrity.history.schema import TABLES
 from tests.histories import History, at, sound
+from tests.test_anomalies import PLANTED
 
 
 def lossy(lost: int = 1) -> History:
@@ -65,6 +67,22 @@ def test_json_is_the_contracts(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert first["at"] == at(10).isoformat()
     assert first["fault"].startswith("broker 1 killed at ")
     assert "was read by nobody" in first["words"]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_one_anomaly_of_each_kind_is_named_and_no_other(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a user does with a saved history; ``test_anomalies`` has many more of them."""
+    maker, count = next((maker, count) for kind, count, maker in PLANTED if kind == name)
+    folder = str(maker().save(tmp_path))
+    assert main([folder]) == 1
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(rf"not intact: {name} {count} \(.* messages acknowledged, .* records read\)", first)
+    assert second.startswith(f"{name}: {count} ")
+    assert main(["--json", folder]) == 1
+    found = json.loads(capsys.readouterr().out)["anomalies"]
+    assert {kind: finding["count"] for kind, finding in found.items()} == {name: count}
 
 
 def test_json_of_an_intact_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

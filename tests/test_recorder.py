@@ -188,6 +188,31 @@ print((peak() - early) / 1024)
     assert ds.dataset(tmp_path / "sends").count_rows() == 2_000_000
 
 
+def test_memory_of_a_reader_is_bounded(tmp_path: Path) -> None:
+    """Two million records in polls of 500, in a process of their own."""
+    program = """
+import resource, sys
+from integrity.history.recorder import Recorder
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 if sys.platform == "linux" else 1024)
+identities, digests = bytes(12) * 500, list(range(500))
+with Recorder(sys.argv[1]) as recorder:
+    log = recorder.reader(committed_only=True, group="g")
+    for n in range(0, 2_000_000, 500):
+        chunk = log.poll(1)
+        chunk.topics.begin(len(chunk.offsets), "t")
+        chunk.add([0] * 500, list(range(n, n + 500)), identities, digests)
+        if n == 600_000:
+            early = peak()
+    log.close()
+print((peak() - early) / 1024)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert float(done.stdout) < 60  # MB; the rows themselves are over 80 MB
+    assert ds.dataset(tmp_path / "reads").count_rows() == 2_000_000
+
+
 def test_what_was_handed_over_survives_a_kill(tmp_path: Path) -> None:
     program = """
 import sys

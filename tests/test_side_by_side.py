@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import psutil
 import pytest
+from behave.model_type import Status
+from behave.parser import parse_feature
 
 from integrity.settings import Settings
 from integrity.side_by_side import features
@@ -126,6 +128,32 @@ def test_a_process_with_a_failed_feature_ends_with_its_status_and_nobody_minds(c
     several = crew(worker(status="1"), {9: 1}, size=1)
     assert several.outcome_of(9) == ("view 9", True)
     several.end()
+
+
+OUTLINE = """
+Feature: F
+  Rule: R
+    Scenario Outline: <n>
+      Given a broker
+      Examples:
+        | n |
+        | 1 |
+        | 2 |
+        | 3 |
+"""
+
+
+def test_an_example_that_fails_after_others_have_held_fails_its_feature():
+    """Protects from behave's own word for the feature, which it keeps once it was asked in the middle of an outline."""
+    feature = parse_feature(OUTLINE)
+    first, second, third = feature.walk_scenarios()
+    first.steps[0].status = Status.passed
+    assert feature.status == Status.passed
+    assert not features._has_failed(feature)
+    second.steps[0].status = Status.error
+    third.steps[0].status = Status.passed
+    assert feature.status == Status.passed, "behave has mended it: features._has_failed may be its status alone"
+    assert features._has_failed(feature)
 
 
 def test_workers_are_told_to_end_when_nobody_wants_the_rest(crew):

@@ -6,7 +6,7 @@
 -- A record is one the group was handed, or, in a partition where no member was told to seek, one that any reader saw at
 -- or above the lowest offset the group was handed, assigned or had processed. Where no processing is recorded at all
 -- (table processed absent), being handed a record stands for having processed it. Excused records do not count.
--- Needs: commits
+-- Needs: overtaken
 -- Counts: {count} {record|records} committed before they were processed
 -- Says: group {group_id} committed offset {committed_offset} of {topic}-{partition} when the record at offset {offset} ({who}) was not yet processed
 WITH members AS (
@@ -14,32 +14,27 @@ WITH members AS (
     UNION SELECT p.group_id, p.reader FROM processed p WHERE p.reader IS NOT NULL
     UNION SELECT a.group_id, a.reader FROM assignments a WHERE a.group_id IS NOT NULL
 ),
-groups AS (SELECT DISTINCT c.group_id, c.topic, c.partition FROM commits c),
+read_there AS (
+    SELECT o.group_id, r.*
+    FROM reads r
+    JOIN overtaken o ON o.topic = r.topic AND o.partition = r.partition AND o.block = r.offset - r.offset % 64
+),
 handed AS (
-    SELECT m.group_id, r.topic, r.partition, r.offset, r.publisher, r.sequence, min(r.read_at) AS read_at,
-           bool_or(r.committed_only) AS committed_only
-    FROM groups g
-    JOIN members m ON m.group_id = g.group_id
-    JOIN reads r ON r.reader = m.reader AND r.topic = g.topic AND r.partition = g.partition
-    GROUP BY m.group_id, r.topic, r.partition, r.offset, r.publisher, r.sequence
+    SELECT r.group_id, r.topic, r.partition, r.offset, r.publisher, r.sequence, min(r.read_at) AS read_at
+    FROM read_there r
+    JOIN members m ON m.group_id = r.group_id AND m.reader = r.reader
+    GROUP BY r.group_id, r.topic, r.partition, r.offset, r.publisher, r.sequence
 ),
 done AS (
     SELECT p.group_id, p.topic, p.partition, p.offset, min(p.processed_at) AS done_at
-    FROM processed p GROUP BY p.group_id, p.topic, p.partition, p.offset
+    FROM processed p
+    JOIN overtaken o ON o.group_id = p.group_id AND o.topic = p.topic AND o.partition = p.partition
+        AND o.block = p.offset - p.offset % 64
+    GROUP BY p.group_id, p.topic, p.partition, p.offset
     UNION ALL
     SELECT h.group_id, h.topic, h.partition, h.offset, min(h.read_at) FROM handed h
     WHERE NOT EXISTS (SELECT 1 FROM given g WHERE g.name = 'processed')
     GROUP BY h.group_id, h.topic, h.partition, h.offset
-),
-starts AS (
-    SELECT f.group_id, f.topic, f.partition, min(f.offset) AS start, bool_or(f.committed_only) AS committed_only
-    FROM (
-        SELECT h.group_id, h.topic, h.partition, h.offset, h.committed_only FROM handed h
-        UNION ALL SELECT d.group_id, d.topic, d.partition, d.offset, NULL FROM done d
-        UNION ALL SELECT a.group_id, a.topic, a.partition, a.offset, NULL FROM assignments a
-        WHERE a.group_id IS NOT NULL AND a.what = 'assigned' AND a.offset >= 0
-    ) f
-    GROUP BY f.group_id, f.topic, f.partition
 ),
 known AS (
     SELECT k.group_id, k.topic, k.partition, k.offset, min(k.publisher) AS publisher,
@@ -48,9 +43,9 @@ known AS (
         SELECT h.group_id, h.topic, h.partition, h.offset, h.publisher, h.sequence FROM handed h
         UNION ALL
         SELECT s.group_id, r.topic, r.partition, r.offset, r.publisher, r.sequence
-        FROM groups g
-        JOIN starts s ON s.group_id = g.group_id AND s.topic = g.topic AND s.partition = g.partition
-        JOIN reads r ON r.topic = s.topic AND r.partition = s.partition AND r.offset >= s.start
+        FROM starts s
+        JOIN read_there r ON r.group_id = s.group_id AND r.topic = s.topic AND r.partition = s.partition
+            AND r.offset >= s.start
         WHERE (r.committed_only OR s.committed_only IS NOT DISTINCT FROM false)
           AND NOT EXISTS (SELECT 1 FROM members m JOIN assignments a ON a.reader = m.reader AND a.what = 'seek'
                           WHERE m.group_id = s.group_id AND a.topic = s.topic AND a.partition = s.partition)

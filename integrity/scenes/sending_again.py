@@ -19,7 +19,7 @@ from kafka.protocol.api_message import ApiMessage
 from integrity.faults.network import Exchange, Fault, Proxy, Reply, answers
 from integrity.faults.process import FaultNotProven
 from integrity.scene import Scene
-from integrity.scenes import publishers
+from integrity.scenes import order, publishers
 from integrity.scenes.wire import InFlight, Wire, proven
 
 #: The client whose requests are struck, and no other.
@@ -90,6 +90,9 @@ def publish(scene: Scene, count: int, how: str, *, idempotent: bool = True, in_f
         publishers.publish(
             scene,
             count,
+            # In turn: librdkafka, left to choose, may fill one partition with all of them, and then has one batch at a
+            # time under way.
+            partitions=order.in_turn(scene),
             client_id=CLIENT,
             batch_bytes=BATCH,
             max_in_flight=in_flight,

@@ -106,6 +106,15 @@ def hand_out(runner, crew: Crew, receive: Callable[[Any, Any], None], lost: Call
         feature.run = lambda runner, feature=feature, index=index: run(feature, index)
 
 
+def _has_failed(feature) -> bool:
+    """Whether anything in the feature failed: behave's verdict, and that of each scenario.
+
+    Both, as behave 1.3 calls an outline passed, for good, if somebody asks while examples of it have not run yet.
+    """
+    scenarios = feature.walk_scenarios()
+    return feature.hook_failed or feature.status.has_failed() or any(s.status.has_failed() for s in scenarios)
+
+
 class Handed:
     """A worker's side: behave's loop goes over a list that grows by one feature whenever one is over."""
 
@@ -121,7 +130,7 @@ class Handed:
 
     def over(self, feature, view) -> None:
         """``feature`` is over: the run hears of it, and the next one takes its place at the end of the list."""
-        self._append(self._member.next(view, failed=feature.status.has_failed() or feature.hook_failed))
+        self._append(self._member.next(view, failed=_has_failed(feature)))
 
     def _append(self, index: int | None) -> None:
         if index is not None and not self._runner.aborted:
