@@ -31,8 +31,9 @@ verify: $(VENV)/.installed ## check every promise on a real broker; ARGS='...' i
 test: $(VENV)/.installed-dev ## the suite's own tests; ARGS='...' is passed to pytest
 	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
-spark: $(VENV)/.installed-spark ## the tests of the checks on Spark (installs pyspark; needs Java 17 of the system's)
+spark: $(VENV)/.installed-spark ## the checks on Spark: tests, and 10 M messages (installs pyspark; needs the system's Java 17)
 	@$(BIN)/python -m pytest tests/test_spark.py $(ARGS)
+	@$(BIN)/python -m benchmarks.checker --engine spark --messages 10000000
 
 prove: $(VENV)/.installed ## sabotage a live broker in every known way: each must be seen, nothing else; reports/prove.html
 	@$(BIN)/python -m integrity.prove $(if $(CLIENT),--client $(CLIENT)) $(ARGS)

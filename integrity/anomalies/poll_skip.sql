@@ -17,9 +17,10 @@ FROM (
                max(CASE WHEN e.handed THEN e.offset END) OVER (
                    PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset
                    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS below,
+               -- From the highest offset down: Spark would take the square of the rows for UNBOUNDED FOLLOWING.
                min(CASE WHEN e.handed THEN e.offset END) OVER (
-                   PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset
-                   ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS above
+                   PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset DESC
+                   ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS above
         FROM (
             SELECT k.reader, k.topic, k.partition, k.offset, min(k.publisher) AS publisher,
                    min_by(k.sequence, k.publisher) AS sequence, false AS handed
