@@ -64,6 +64,12 @@ def the_holder_of_a_role_is_restarted(context, role, how):
     context.scene.part(Replication).restart(role, how)
 
 
+@then("partitions that it reads had another leader meanwhile")
+def partitions_had_another_leader(context):
+    found = context.scene.part(Replication).had_other_leaders
+    assert_that(len(found), greater_than(0), "partitions whose leader was taken down, and taken over from")
+
+
 @when("the {role:Role} is frozen until the others have given it up, and thawed")
 def the_holder_of_a_role_is_frozen(context, role):
     context.scene.part(Replication).freeze(role)
@@ -152,6 +158,11 @@ def cut_off_from_the_others(context, role):
 @when("the clients are cut off from the {role:Role} until all of them wait, and connected again")
 def the_clients_are_cut_off(context, role):
     context.scene.part(CutOff).cut_clients_off(role)
+
+
+@when("one publisher is cut off from the {role:Role} until it waits, while everybody else gets on, and connected again")
+def one_publisher_is_cut_off(context, role):
+    context.scene.part(CutOff).cut_one_publisher_off(role)
 
 
 @then("nothing that only the old leader had was acknowledged, or is seen by anybody")

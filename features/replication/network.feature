@@ -40,3 +40,11 @@ Feature: There is one history, whoever is cut off from whom
       When the clients are cut off from the leader until all of them wait, and connected again
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
+
+    Scenario: Nothing is lost when one publisher is cut off from the leader, and nobody else
+      Given clients that reach the brokers over a network that can be cut
+      And 2 publishers are at work
+      And a reader follows them
+      When one publisher is cut off from the leader until it waits, while everybody else gets on, and connected again
+      Then the work goes on
+      And every acknowledged message is read once, in order and unchanged

@@ -144,6 +144,24 @@ class CutOff:
             fault.lift()
         self._replication.recovered()
 
+    def cut_one_publisher_off(self, role: str) -> None:
+        """Cut one publisher off from the holder of the role until it waits and everybody else got on, then heal.
+
+        Raises FaultNotProven when it was acknowledged something meanwhile.
+        """
+        node = self._replication.holder(role)
+        load = self._scene.part(Load)
+        fault = self._proxy.blackhole(link=node.label, client=load.client_id(0))
+        try:
+            before = load.wait_until_waiting(0)
+            load.wait_for_progress(besides=0)
+            got = load.wait_until_waiting(0) - before
+        finally:
+            fault.lift()
+        if got:
+            raise FaultNotProven(f"the publisher was cut off from {node.label}, and {got} messages were acknowledged")
+        self._replication.recovered()
+
     def close(self) -> None:
         """End the network of the clients, and before it their work."""
         self._scene.part(Load).finish()

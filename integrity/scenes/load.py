@@ -123,8 +123,9 @@ class Load:
         """
         options = {"max_unsettled": MOST_UNSETTLED, "delivery_timeout": PUBLISH_SECONDS} | options
         for _ in range(publishers):
+            named = {"client_id": self.client_id(len(self._publishers))} | options
             # Made here, so that none of them still has to get to know a broker that is about to go away.
-            publisher = self._scene.driver.publisher(self._scene.connection, self._scene.recorder, **options)
+            publisher = self._scene.driver.publisher(self._scene.connection, self._scene.recorder, **named)
             self._publishers.append(publisher)
             self._begin(f"publisher {publisher.id}", publisher, partial(self._send, size))
         self.wait_for_progress()
@@ -166,6 +167,11 @@ class Load:
             return [(topic, number) for topic in self._scene.topics for number in admin.leaders(topic)]
 
     # -- seen from the scenario -------------------------------------------------------------------------
+    @staticmethod
+    def client_id(index: int) -> str:
+        """What the publisher with this index calls itself to the brokers."""
+        return f"publisher-at-work-{index + 1}"
+
     @property
     def is_under_way(self) -> bool:
         """Whether anybody is at work."""
@@ -190,13 +196,16 @@ class Load:
         for worker in self._workers:
             worker.check()
 
-    def wait_for_progress(self) -> None:
+    def wait_for_progress(self, besides: int | None = None) -> None:
         """Wait until every publisher and every reader has got further than it is now.
 
+        besides: the index of a publisher of which nothing is expected.
         Raises Stalled, with the verdict on what was sent and read so far, when one does not within PROGRESS_SECONDS, or
         cannot because a topic is gone.
         """
         before = self._standing()
+        if besides is not None:
+            del before[f"publisher {self._publishers[besides].id}"]
         for worker in self._workers:
             worker.nudge()
 
@@ -257,14 +266,26 @@ class Load:
         with suppress(WaitTimeout):
             wait_until(lambda: not any(w.is_at_work for w in workers), what="everybody to end", seconds=NOTICE_SECONDS)
 
-    def wait_until_waiting(self) -> None:
-        """Wait until a publisher has sent all it may without an answer: it keeps at it, and nothing is acknowledged."""
+    def wait_until_waiting(self, index: int | None = None) -> int:
+        """Wait until every publisher, or the one with this index, has sent all it may without an answer.
+
+        Returns how many of their messages have been acknowledged by then.
+        """
+        waiting = self._publishers if index is None else [self._publishers[index]]
+
+        def all_wait() -> bool:
+            for worker in self._workers:
+                worker.nudge()
+            return all(publisher.counts["open"] >= MOST_UNSETTLED for publisher in waiting)
+
         wait_until(
-            lambda: self.open >= MOST_UNSETTLED * len(self._publishers),
-            what="every publisher to wait for acknowledgements",
+            all_wait,
+            what=f"publisher {', '.join(str(p.id) for p in waiting)} to wait for acknowledgements",
             seconds=PROGRESS_SECONDS,
             check=self.check,
+            detail=lambda: f"without an outcome: {[publisher.counts['open'] for publisher in waiting]}",
         )
+        return sum(publisher.counts["acknowledged"] for publisher in waiting)
 
     def begin_nothing_more(self) -> None:
         """Let everybody only finish what is under way, and do not wait for that."""

@@ -28,6 +28,8 @@ class Replication:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        #: Partitions whose leader was taken down, so that somebody else has led them since.
+        self.had_other_leaders: set[str] = set()
 
     @property
     def cluster(self) -> Cluster:
@@ -106,7 +108,9 @@ class Replication:
         """Take the holder of the role down, see the work go on without it, start it; so many times."""
         for _ in range(times):
             node = self.holder(role)
+            led = self.led_by(node)
             done = process.restart(node, how, while_down=lambda node=node: self.hands_over(node, role))
+            self.had_other_leaders.update(led)
             self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
             self.recovered()
 
