@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -255,24 +255,24 @@ class Scene:
             return self._verdict
         self.read_everything()
         self.recorder.close()
-        verdict = anomalies.check(self.folder)
-        if verdict.count("lost"):
-            self._look_on_disk()
-            verdict = anomalies.check(self.folder)
+        verdict = self.judge(self.folder, self.topics)
         self.facts.verdict = verdict.as_json()
         self.facts.verdict_words = verdict.words()
         self.facts.numbers |= {"acknowledged": verdict.acknowledged, "read": verdict.read}
         self._verdict = verdict
         return verdict
 
-    def _look_on_disk(self) -> None:
-        """Put what the brokers' files hold into the history: it tells lost on disk from lost in delivery."""
-        if not self.broker.lends_files:
-            return
+    def judge(self, folder: Path, topics: Collection[str]) -> anomalies.Verdict:
+        """What all checks say of the closed history in ``folder``; what is lost is looked for on the brokers' disks."""
+        verdict = anomalies.check(folder)
+        if not verdict.count("lost") or not self.broker.lends_files:
+            return verdict
+        # It tells lost on disk from lost in delivery.
         with ExitStack() as lent:
             directories = [self._directory(node, lent) for node in self.broker.nodes]
-            found = (on_disk.records(directory, self.topics) for directory in directories)
-            on_disk.write(self.folder, itertools.chain.from_iterable(found))
+            found = (on_disk.records(directory, topics) for directory in directories)
+            on_disk.write(folder, itertools.chain.from_iterable(found))
+        return anomalies.check(folder)
 
     def _directory(self, node: Broker, lent: ExitStack) -> Path:
         """The broker's data directory; ``lent`` gives back what had to be lent for that."""

@@ -180,7 +180,7 @@ class Copying:
                     [self._target, str(scene.folder / "sends/*.parquet")],
                 ).to_arrow_table()
             recorder.write("sends", lambda: sends)
-        self._verdict = anomalies.check(folder)
+        self._verdict = scene.judge(folder, [self._target])
         if not self._verdict.intact:
             scene.facts.verdict, scene.facts.verdict_words = self._verdict.as_json(), self._verdict.words()
             scene.facts.judged = COPIES
