@@ -107,6 +107,12 @@ def test_lost_on_disk_or_in_delivery(tmp_path: Path) -> None:
     assert "offset 4 of t-0, was read by nobody: it was lost on disk" in words
 
 
+def test_a_place_without_an_offset_is_said_without_one(tmp_path: Path) -> None:
+    history = lossy(1)
+    history.send().update(outcome="acknowledged", offset=None)
+    assert "message 3 of publisher 0, acknowledged in t-0, was read by nobody" in check(history.save(tmp_path)).words()
+
+
 def test_files_searched_and_empty(tmp_path: Path) -> None:
     assert "it was lost on disk" in check(lossy().table("on_disk").save(tmp_path)).words()
 

@@ -8,8 +8,9 @@
 -- messages where there are any: what only an uncommitted reader saw of them does not count.
 -- Needs: missing
 -- Counts: {count} acknowledged {message|messages} nobody read
--- Says: message {sequence} of publisher {publisher}, acknowledged at offset {offset} of {topic}-{partition}, was read by nobody: {whereabouts}
+-- Says: message {sequence} of publisher {publisher}, acknowledged {place} {topic}-{partition}, was read by nobody: {whereabouts}
 SELECT m.topic, m.partition, m.offset, m.publisher, m.sequence, m.transaction, m.sent_at AS at,
+       CASE WHEN m.offset IS NULL THEN 'in' ELSE concat('at offset ', m.offset, ' of') END AS place,
        CASE WHEN NOT EXISTS (SELECT 1 FROM given g WHERE g.name = 'on_disk')
             THEN 'the brokers'' files were not searched for it'
             WHEN EXISTS (SELECT 1 FROM on_disk d WHERE d.publisher = m.publisher AND d.sequence = m.sequence)

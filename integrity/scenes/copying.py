@@ -174,10 +174,10 @@ class Copying:
                 ).fetchall()
                 for at, *rest in events:
                     recorder.row("events", at, *rest)
-                sends = database.execute(
+                sends = database.sql(
                     'SELECT publisher, sequence, ? AS topic, partition, NULL::BIGINT AS "offset", outcome, '
                     'NULL::BIGINT AS "transaction", digest, sent_at, settled_at FROM read_parquet(?)',
-                    [self._target, str(scene.folder / "sends/*.parquet")],
+                    params=[self._target, str(scene.folder / "sends/*.parquet")],
                 ).to_arrow_table()
             recorder.write("sends", lambda: sends)
         self._verdict = scene.judge(folder, [self._target])
