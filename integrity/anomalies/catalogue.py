@@ -31,6 +31,10 @@ def _template(comment: list[str], name: str, otherwise: str) -> str:
     return otherwise
 
 
+def _needs(comment: list[str]) -> tuple[str, ...]:
+    return tuple(filter(None, _template(comment, "Needs", "").replace(",", " ").split()))
+
+
 @dataclass(frozen=True)
 class Check:
     """One anomaly: its name (the file's), its query, what its comment explains, and its templates.
@@ -58,7 +62,7 @@ class Check:
             explanation="\n".join(line for line in comment if not line.startswith(("Counts:", "Says:", "Needs:"))),
             counts=_template(comment, "Counts", "{count} {finding|findings}"),
             says=_template(comment, "Says", ""),
-            needs=tuple(filter(None, _template(comment, "Needs", "").replace(",", " ").split())),
+            needs=_needs(comment),
         )
 
     def headline(self, count: int) -> str:
@@ -79,17 +83,25 @@ def _word(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """One shared table: its name, and the query that fills it."""
+    """One shared table: its name, and the query that fills it.
+
+    Where a table that it ``needs`` has no row, it is not made: whoever uses it must need it.
+    """
 
     name: str
     sql: str
+    needs: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> Step:
+        """The step in ``path``. Raises OSError when the file cannot be read."""
+        text = path.read_text(encoding="utf-8")
+        return cls(path.stem.partition("_")[2], text, _needs(_leading_comment(text)))
 
 
 def shared_steps(folder: Path = FOLDER / "shared") -> tuple[Step, ...]:
     """The shared tables, in the order in which they build on one another."""
-    return tuple(
-        Step(path.stem.partition("_")[2], path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))
-    )
+    return tuple(map(Step.read, sorted(folder.glob("*.sql"))))
 
 
 def checks(folder: Path = FOLDER) -> dict[str, Check]:

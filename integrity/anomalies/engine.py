@@ -210,9 +210,11 @@ def _judge(
 ) -> Verdict:
     empty = set(absent)
     for step in STEPS:
-        database.execute(f"CREATE TEMP TABLE {step.name} AS {step.sql}")
-        if not _count(database, step.name):
-            empty.add(step.name)
+        if empty.isdisjoint(step.needs):
+            database.execute(f"CREATE TEMP TABLE {step.name} AS {step.sql}")
+            if _count(database, step.name):
+                continue
+        empty.add(step.name)
     findings = {name: _find(database, one, examples) for name, one in checks.items() if empty.isdisjoint(one.needs)}
     return Verdict(
         acknowledged=_count(database, "sends s WHERE s.outcome = 'acknowledged'"),

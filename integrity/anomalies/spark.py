@@ -91,7 +91,10 @@ class _History:
         engine.refuse_overlaps(self._files, self._ids)
         engine.check_outcomes(lambda table: self._column(f"SELECT DISTINCT outcome FROM {table}"))
         for step in STEPS:
-            self._keep(step.name, step.sql)
+            if self._empty.isdisjoint(step.needs):
+                self._keep(step.name, step.sql)
+            else:
+                self._empty.add(step.name)
         runnable = {name: each for name, each in checks.items() if self._empty.isdisjoint(each.needs)}
         findings = {name: self._find(each, examples) for name, each in runnable.items()}
         return Verdict(

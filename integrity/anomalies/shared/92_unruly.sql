@@ -2,7 +2,8 @@
 SELECT DISTINCT w.publisher, w.topic, w.partition
 FROM (
     SELECT r.publisher, r.topic, r.partition, r.offset,
-           lag(r.offset) OVER (PARTITION BY r.publisher, r.topic, r.partition ORDER BY r.sequence) AS earlier_offset
+           lag(r.offset) OVER (PARTITION BY r.publisher, fingerprint(0, r.topic, r.partition, 0, 0)
+                               ORDER BY r.sequence) AS earlier_offset
     FROM reads r
     WHERE r.sequence IS NOT NULL
 ) w

@@ -1,5 +1,6 @@
 -- Where each group that has committed anything begins in a partition: at the lowest offset it was handed, assigned or had
 -- processed. committed_only: whether those members that read it are committed readers; null where none did.
+-- Needs: commits
 WITH members AS (
     SELECT c.group_id, c.reader FROM commits c WHERE c.reader IS NOT NULL
     UNION SELECT p.group_id, p.reader FROM processed p WHERE p.reader IS NOT NULL

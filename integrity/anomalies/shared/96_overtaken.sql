@@ -2,6 +2,7 @@
 -- the group's last commit this much is certain: what was read there, equally often, is just what the group had processed
 -- by the time at which the commits passed it. The sums of fingerprints on both sides tell so without matching record by
 -- record, so that the exact question is left with what is in doubt (see doubtful).
+-- Needs: starts, steps, seen
 WITH done AS (
     SELECT p.group_id, p.topic, p.partition, p.offset, p.offset - p.offset % 64 AS block, p.processed_at AS done_at
     FROM processed p

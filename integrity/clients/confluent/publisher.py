@@ -45,7 +45,7 @@ ANY_PARTITION = -1
 class ConfluentPublisher(Publisher):
     """See integrity.clients.base.Publisher. Delivery reports are served by the sending thread."""
 
-    block = 64
+    block = 128
 
     def __init__(self, connection: Connection, recorder: Recorder | None, options: PublisherOptions) -> None:
         super().__init__(connection, recorder, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -30,9 +31,9 @@ _SPECIAL = {BEGINNING: OFFSET_BEGINNING, END: OFFSET_END}
 #: How long a reader asks for leaders before it goes on without (seconds).
 LEADERS_SECONDS = 1.0
 
-#: Messages of one poll at most. With more, Python's garbage collector looks over the messages and headers that are
-#: alive again and again (it starts at every 700 new objects), which takes longer than reading them.
-MOST_AT_ONCE = 250
+#: Messages of one poll at most. Each has some ten objects; with many more of them alive at once, Python's garbage
+#: collector looks over them again and again, which takes longer than reading them.
+MOST_AT_ONCE = 500
 
 
 class ConfluentReader(Reader):
@@ -155,17 +156,19 @@ class ConfluentReader(Reader):
 
     def _take_apart(self, messages: list[Message], chunk: ReadChunk, keep: list[Record] | None) -> None:
         """Record these messages column by column: a loop would cost as much again as reading them."""
+        partitions, offsets = list(map(Message.partition, messages)), list(map(Message.offset, messages))
+        # The last offset of each partition is the one that stays.
         if len(self._asked) == 1:
-            topics = list(self._asked) * len(messages)
-            chunk.topics.begin(len(chunk.offsets), topics[0])
+            [topic] = self._asked
+            topics = repeat(topic, len(messages))
+            chunk.topics.begin(len(chunk.offsets), topic)
+            last = {(topic, partition): at for partition, at in dict(zip(partitions, offsets, strict=True)).items()}
         else:
             topics = list(map(Message.topic, messages))
             for row, topic in enumerate(topics, len(chunk.offsets)):
                 chunk.topics.begin(row, topic)
-        partitions, offsets = list(map(Message.partition, messages)), list(map(Message.offset, messages))
-        # The last offset of each partition is the one that stays.
-        for place, offset in dict(zip(zip(topics, partitions, strict=True), offsets, strict=True)).items():
-            self._positions[place] = offset + 1
+            last = dict(zip(zip(topics, partitions, strict=True), offsets, strict=True))
+        self._positions.update({place: offset + 1 for place, offset in last.items()})
         keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
         headers, times = list(map(Message.headers, messages)), list(map(Message.timestamp, messages))
         stamps = [NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp for kind, timestamp in times]
