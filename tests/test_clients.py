@@ -88,6 +88,20 @@ def test_a_publisher_of_a_silent_broker_waits_without_spinning_and_closes(run, k
         silent.discard()
 
 
+def test_an_impatient_publisher_asks_for_its_producer_id_until_it_is_told(
+    client: Driver, broker: EmbeddedBroker, topic: str, run: Run
+) -> None:
+    """A broker may take longer for its first one than such a publisher waits: kafka-python alone never gets over it."""
+    with Proxy(run, broker.bootstrap_servers) as proxy:
+        late = proxy.delay_answer("InitProducerId", times=2, seconds=1.0)
+        connection = Connection(proxy.bootstrap_servers)
+        with client.publisher(connection, request_timeout=0.5, idempotent=True) as publisher:
+            publisher.publish(topic, 10)
+            assert publisher.flush(20) == 0
+            assert publisher.counts["acknowledged"] == 10
+        assert late.count >= 1
+
+
 def test_a_publisher_asks_again_when_the_leader_is_no_broker_it_knows(broker: EmbeddedBroker, topic: str) -> None:
     """As an answer may be that was given while a broker was being fenced: kafka-python's sender alone never gets on."""
     with driver("kafka-python").publisher(broker.connection, idempotent=False) as publisher:

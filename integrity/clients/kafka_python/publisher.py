@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, RequestTimedOutError, UnknownError
+from kafka.future import Future
+from kafka.net.compat import KafkaNetClient
 from kafka.producer.transaction_manager import TransactionalRequestResult
+from kafka.protocol.api_message import ApiMessage
+from kafka.protocol.producer import InitProducerIdRequest
 from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
@@ -48,16 +52,37 @@ class _NullSerializer(Serializer):
         return None if data is _NULL else data
 
 
-def _let_sender_wait(producer: KafkaProducer) -> None:
-    """Keep kafka-python's sender thread from spinning while a broker is away or has all requests it may have at a time.
+class _SenderClient(KafkaNetClient):
+    """What kafka-python's sender thread reaches the brokers through, with two faults of 3.0.12 mended."""
 
-    It asks how long such a broker is to be left alone, is told seconds, 0 for one that is connected, and takes them for
-    the milliseconds of its next wait: so it takes a whole processor for as long as that lasts (kafka-python 3.0.12,
-    kafka/producer/sender.py, ``_send_producer_data``). An answer, a connection or a new message ends the wait at once.
-    """
-    client = producer._sender._client
-    seconds = client.connection_delay
-    client.connection_delay = lambda node: max(seconds(node) * 1000, SENDER_WAIT_MS)
+    def connection_delay(self, node_id: int) -> float:
+        """Milliseconds for which a broker is to be left alone, never so few that the sender spins.
+
+        The sender is told seconds, 0 for a broker that is connected, and takes them for the milliseconds of its next
+        wait (kafka/producer/sender.py, ``_send_producer_data``): it would take a whole processor for as long as a
+        broker is away or has all requests it may have at a time. An answer, a connection or a new message ends the
+        wait at once.
+        """
+        return max(super().connection_delay(node_id) * 1000, SENDER_WAIT_MS)
+
+    def send(self, node_id: int, request: ApiMessage, **options: Any) -> Future:
+        """Send a request; one for a producer ID whose answer does not come in time is one whose connection was lost.
+
+        The sender asks again after a lost connection, but takes a time-out for the producer's end, and refuses
+        whatever it is given from then on (kafka/producer/transaction_manager.py, ``on_complete``). Kafka's own client
+        asks again after both. Asking twice costs a number nobody uses.
+        """
+        answer = super().send(node_id, request, **options)
+        if not isinstance(request, InitProducerIdRequest):
+            return answer
+        result = Future()
+        answer.add_callback(result.success)
+        answer.add_errback(lambda error: result.failure(_as_lost(error)))
+        return result
+
+
+def _as_lost(error: Exception) -> Exception:
+    return KafkaConnectionError(str(error)) if isinstance(error, RequestTimedOutError) else error
 
 
 class KafkaPythonPublisher(Publisher):
@@ -83,6 +108,7 @@ class KafkaPythonPublisher(Publisher):
             "bootstrap_timeout_ms": int(scaled(30.0) * 1000),
             "value_serializer": _NullSerializer(),
             "metrics_enabled": False,
+            "kafka_client": _SenderClient,
             "allow_auto_create_topics": False,
         }
         if options.retries is not None:
@@ -91,7 +117,6 @@ class KafkaPythonPublisher(Publisher):
             arguments["transactional_id"] = connection.own(options.transactional_id)
             arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
         self._producer = attended(lambda: KafkaProducer(**arguments), connection.check)
-        _let_sender_wait(self._producer)
         prepare(self._producer._sender._client._manager)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)
         #: Seconds after which a message has an outcome, if the client keeps its word.
