@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from integrity.brokers import distribution, jvm
+from integrity.brokers import distribution, engine, jvm
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
+from integrity.errors import Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
 
@@ -44,3 +46,14 @@ def broker(run: Run, kafka: distribution.Distribution) -> Iterator[EmbeddedBroke
         yield broker
     finally:
         broker.discard()
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[Any]:
+    """A client of the container engine of this machine; what needs one is skipped where there is none."""
+    try:
+        client = engine.engine()
+    except Unavailable as error:
+        pytest.skip(str(error))
+    yield client
+    client.close()

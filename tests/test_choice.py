@@ -9,21 +9,10 @@ import pytest
 from integrity.brokers import choice, docker
 from integrity.brokers.choice import Choice
 from integrity.brokers.engine import OWN_IMAGES
-from integrity.errors import Unavailable
 from integrity.settings import Settings
 
 KAFKA = Settings().kafka
 EMBEDDED = f"Apache Kafka {KAFKA} as a process of this machine: "
-
-
-@pytest.fixture
-def client():
-    try:
-        client = docker.engine()
-    except Unavailable as error:
-        pytest.skip(str(error))
-    yield client
-    client.close()
 
 
 def test_without_an_engine_it_is_the_embedded_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -39,13 +28,13 @@ def test_with_an_engine_that_does_not_answer_it_is_the_embedded_one(
     assert choice.choose(Settings()) == Choice("embedded", f"{EMBEDDED}no container engine answers")
 
 
-def test_with_an_engine_that_cannot_get_the_image_it_is_the_embedded_one(client) -> None:
+def test_with_an_engine_that_cannot_get_the_image_it_is_the_embedded_one(docker_client) -> None:
     image = "127.0.0.1:1/nobody/nothing:1"  # a registry that refuses at once, whatever the network
     expected = f"{EMBEDDED}the image {image} is not here and cannot be pulled"
     assert choice.choose(Settings(image=image)) == Choice("embedded", expected)
 
 
-def test_with_an_engine_that_has_the_image_it_is_docker(client) -> None:
+def test_with_an_engine_that_has_the_image_it_is_docker(docker_client) -> None:
     image = f"{OWN_IMAGES}kafka:{KAFKA}"
     if not docker.has_image(image):
         pytest.skip(f"the engine has no {image}: make image")

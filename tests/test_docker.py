@@ -32,17 +32,7 @@ IMAGE = f"{OWN_IMAGES}kafka:{Settings().kafka}"
 
 
 @pytest.fixture(scope="module")
-def client():
-    try:
-        client = docker.engine()
-    except Unavailable as error:
-        pytest.skip(str(error))
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def image(client) -> str:
+def image(docker_client) -> str:
     if not docker.has_image(IMAGE):
         pytest.skip(f"the engine has no {IMAGE}: make image")
     return IMAGE
@@ -85,34 +75,34 @@ def test_a_property_no_variable_stands_for_is_refused() -> None:
         environment({"listener.name.SASL.x": "y"})
 
 
-def test_the_broker_got_its_settings(broker: DockerBroker, client) -> None:
-    chunks, _ = client.containers.get(broker.name).get_archive("/opt/kafka/config/server.properties")
+def test_the_broker_got_its_settings(broker: DockerBroker, docker_client) -> None:
+    chunks, _ = docker_client.containers.get(broker.name).get_archive("/opt/kafka/config/server.properties")
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
         written = tar.extractfile("server.properties").read().decode().splitlines()
     assert {"log.flush.interval.messages=7", "made-up.by_us=x", f"log.dirs={DATA}"} <= set(written)
 
 
 # -- the container --------------------------------------------------------------------------------------
-def test_it_is_published_on_loopback_only(broker: DockerBroker, client) -> None:
-    container = client.containers.get(broker.name)
+def test_it_is_published_on_loopback_only(broker: DockerBroker, docker_client) -> None:
+    container = docker_client.containers.get(broker.name)
     bindings = [each for several in container.ports.values() for each in several or ()]
     host, port = probe.split_address(broker.bootstrap_servers)
     assert bindings == [{"HostIp": host, "HostPort": str(port)}]
     assert host == "127.0.0.1"
 
 
-def test_it_does_not_run_as_root(broker: DockerBroker, client) -> None:
-    assert client.containers.get(broker.name).exec_run(["id", "-u"]).output.strip() == b"1000"
+def test_it_does_not_run_as_root(broker: DockerBroker, docker_client) -> None:
+    assert docker_client.containers.get(broker.name).exec_run(["id", "-u"]).output.strip() == b"1000"
 
 
 def test_container_and_volume_carry_the_runs_label_and_no_helper_container_appears(
-    broker: DockerBroker, client, run: Run
+    broker: DockerBroker, docker_client, run: Run
 ) -> None:
-    assert client.containers.get(broker.name).labels[LABEL] == run.id
-    assert client.volumes.get(broker.name).attrs["Labels"] == {LABEL: run.id}
-    mine = client.containers.list(all=True, filters={"label": f"{LABEL}={run.id}"})
+    assert docker_client.containers.get(broker.name).labels[LABEL] == run.id
+    assert docker_client.volumes.get(broker.name).attrs["Labels"] == {LABEL: run.id}
+    mine = docker_client.containers.list(all=True, filters={"label": f"{LABEL}={run.id}"})
     assert [each.name for each in mine] == [broker.name]
-    assert not client.containers.list(all=True, filters={"name": "ryuk"})
+    assert not docker_client.containers.list(all=True, filters={"name": "ryuk"})
 
 
 # -- life cycle -----------------------------------------------------------------------------------------
@@ -150,10 +140,10 @@ def down(broker: DockerBroker, how) -> Iterator[None]:
     wait_until(lambda: has_topic(broker, mark), what=f"topic {mark}", seconds=10)
 
 
-def test_stop_and_start_keep_data_and_address(broker: DockerBroker, client) -> None:
+def test_stop_and_start_keep_data_and_address(broker: DockerBroker, docker_client) -> None:
     with down(broker, broker.stop):
         # 143: Kafka was process 1 and answered SIGTERM; a shell in between would have swallowed it.
-        assert client.containers.get(broker.name).attrs["State"]["ExitCode"] == 143
+        assert docker_client.containers.get(broker.name).attrs["State"]["ExitCode"] == 143
     assert broker.log().count("Kafka Server started") == 2
 
 
@@ -193,8 +183,8 @@ def test_kill_frozen_start_files_and_recreate_keep_data_and_address(broker: Dock
     assert len(broker.log()) > logged, "the log goes on over a new container"
 
 
-def test_what_goes_back_has_its_owner_kept(broker: DockerBroker, client) -> None:
-    container = client.containers.get(broker.name)
+def test_what_goes_back_has_its_owner_kept(broker: DockerBroker, docker_client) -> None:
+    container = docker_client.containers.get(broker.name)
     said = container.exec_run(["find", DATA, "!", "-user", "appuser"]).output.decode()
     assert said == ""
 
@@ -220,7 +210,7 @@ def test_files_and_recreate_are_refused_while_it_runs(broker: DockerBroker) -> N
 
 
 # -- starts that fail -----------------------------------------------------------------------------------
-def test_a_broker_that_dies_ends_the_wait_with_its_log(image: str, run: Run, client) -> None:
+def test_a_broker_that_dies_ends_the_wait_with_its_log(image: str, run: Run, docker_client) -> None:
     config = BrokerConfig(settings={"log.retention.ms": "not a number"})
     broker = DockerBroker(config, image=image, run=run, port=run.lease_port())
     try:
@@ -229,7 +219,7 @@ def test_a_broker_that_dies_ends_the_wait_with_its_log(image: str, run: Run, cli
     finally:
         broker.discard()
     broker.discard()
-    assert not client.volumes.list(filters={"name": broker.name})
+    assert not docker_client.volumes.list(filters={"name": broker.name})
 
 
 def test_a_port_in_use_is_one_line(image: str, run: Run) -> None:
@@ -271,7 +261,7 @@ def test_nothing_of_docker_is_loaded_before_it_is_needed() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_our_own_image_that_is_missing_says_how_to_build_it(client) -> None:
+def test_our_own_image_that_is_missing_says_how_to_build_it(docker_client) -> None:
     name = f"{OWN_IMAGES}kafka:0.0.0"
     assert not docker.has_image(name)
     assert not docker.can_pull(name)
@@ -279,7 +269,7 @@ def test_our_own_image_that_is_missing_says_how_to_build_it(client) -> None:
         docker.obtain_image(name)
 
 
-def test_an_image_that_cannot_be_had_is_one_line(client) -> None:
+def test_an_image_that_cannot_be_had_is_one_line(docker_client) -> None:
     name = "127.0.0.1:1/nobody/nothing:1"  # a registry that refuses at once, whatever the network
     assert not docker.can_pull(name)
     with pytest.raises(Unavailable, match="cannot be had") as caught:
@@ -300,7 +290,7 @@ def test_full_names(given: str, known: str) -> None:
     assert full_name(given) == known
 
 
-def test_an_image_is_pulled_from_a_registry(client, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_image_is_pulled_from_a_registry(docker_client, capfd: pytest.CaptureFixture[str]) -> None:
     with registry(f"kafka-integrity-test-{uuid.uuid4().hex[:8]}") as name:
         try:
             if not docker.can_pull(name):
@@ -310,7 +300,7 @@ def test_an_image_is_pulled_from_a_registry(client, capfd: pytest.CaptureFixture
             assert docker.has_image(name)
         finally:
             if docker.has_image(name):
-                client.images.remove(name)
+                docker_client.images.remove(name)
 
 
 @contextmanager
@@ -376,32 +366,34 @@ def registry(repository: str) -> Iterator[str]:
 
 
 # -- the sweep ------------------------------------------------------------------------------------------
-def test_a_sweep_takes_what_carries_its_label_and_nothing_else(image: str, client) -> None:
+def test_a_sweep_takes_what_carries_its_label_and_nothing_else(image: str, docker_client) -> None:
     mine, other = uuid.uuid4().hex, uuid.uuid4().hex
     planted = [{LABEL: mine}, {LABEL: other}, {LABEL: mine + "0"}, {"not-" + LABEL: mine}]
     names = [f"kafka-integrity-test-{uuid.uuid4().hex[:12]}" for _ in planted]
     try:
         for name, labels in zip(names, planted, strict=True):
-            client.volumes.create(name, labels=labels)
-            client.networks.create(name, labels=labels, internal=True)
-            client.containers.create(image, name=name, labels=labels, network_mode="none", volumes=[f"{name}:{DATA}"])
+            docker_client.volumes.create(name, labels=labels)
+            docker_client.networks.create(name, labels=labels, internal=True)
+            docker_client.containers.create(
+                image, name=name, labels=labels, network_mode="none", volumes=[f"{name}:{DATA}"]
+            )
         removed = docker.remove_leftovers(mine)
         assert (removed.containers, removed.volumes, removed.networks) == ([names[0]], [names[0]], [names[0]])
         assert str(removed) == "1 container, 1 volume, 1 network"
-        left = {each.name for each in client.containers.list(all=True)} & set(names)
+        left = {each.name for each in docker_client.containers.list(all=True)} & set(names)
         assert left == set(names[1:])
-        assert {each.name for each in client.volumes.list()} & set(names) == set(names[1:])
-        assert {each.name for each in client.networks.list()} & set(names) == set(names[1:])
+        assert {each.name for each in docker_client.volumes.list()} & set(names) == set(names[1:])
+        assert {each.name for each in docker_client.networks.list()} & set(names) == set(names[1:])
         assert not docker.remove_leftovers(mine)
     finally:
         for labels in planted[1:3]:
             docker.remove_leftovers(labels[LABEL])
-        client.api.remove_container(names[3], v=True)
-        client.volumes.get(names[3]).remove()
-        client.networks.get(names[3]).remove()
+        docker_client.api.remove_container(names[3], v=True)
+        docker_client.volumes.get(names[3]).remove()
+        docker_client.networks.get(names[3]).remove()
 
 
-def test_a_sweep_takes_a_running_broker(image: str, client) -> None:
+def test_a_sweep_takes_a_running_broker(image: str, docker_client) -> None:
     lost = SimpleNamespace(id=uuid.uuid4().hex)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -416,17 +408,19 @@ def test_a_sweep_takes_a_running_broker(image: str, client) -> None:
 
 
 # -- several of them ------------------------------------------------------------------------------------
-def test_a_cluster_in_a_network_of_its_own_outlives_its_leader_and_leaves_nothing(image: str, run: Run, client) -> None:
+def test_a_cluster_in_a_network_of_its_own_outlives_its_leader_and_leaves_nothing(
+    image: str, run: Run, docker_client
+) -> None:
     """Every broker is published on loopback at a port that stays; the network between them is the run's."""
     run.uses_docker()
     brokers = Brokers(Settings(broker="docker", image=image), Choice("docker", "for tests"), run)
-    networks = {network.id for network in client.networks.list()}
+    networks = {network.id for network in docker_client.networks.list()}
     try:
         cluster = brokers.create_cluster()
         cluster.start()
         administration.create_topic(cluster.any_address(), "kept", [[1, 2, 3]], {"min.insync.replicas": "2"})
         cluster.wait_until_whole()
-        [network] = [each for each in client.networks.list() if each.id not in networks]
+        [network] = [each for each in docker_client.networks.list() if each.id not in networks]
         assert network.attrs["Labels"] == {LABEL: run.id}
         addresses = cluster.bootstrap_servers.split(",")
         assert {address.split(":")[0] for address in addresses} == {"127.0.0.1"}
@@ -438,4 +432,4 @@ def test_a_cluster_in_a_network_of_its_own_outlives_its_leader_and_leaves_nothin
         assert cluster.bootstrap_servers.split(",") == addresses
     finally:
         brokers.discard_all()
-    assert {network.id for network in client.networks.list()} == networks
+    assert {network.id for network in docker_client.networks.list()} == networks

@@ -19,16 +19,6 @@ from integrity.settings import Settings
 IMAGE = f"{build.IMAGE}:{Settings().kafka}"
 
 
-@pytest.fixture
-def client():
-    try:
-        client = engine.engine()
-    except Unavailable as error:
-        pytest.skip(str(error))
-    yield client
-    client.close()
-
-
 def sources(folder: Path, name: str, text: str) -> Path:
     file = folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -105,13 +95,13 @@ def test_the_command_without_an_engine_is_one_line(tmp_path: Path) -> None:
     assert "no container engine answers" in done.stderr
 
 
-def test_an_engine_of_another_processor_is_refused(client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_of_another_processor_is_refused(docker_client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(Unavailable, match="riscv64"):
-        build._check_architecture(client)
+        build._check_architecture(docker_client)
 
 
-def test_a_failed_step_is_one_line(client, kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_step_is_one_line(docker_client, kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "fetch", lambda _: kafka)
     if engine.image_id(f"{build.BASE}:{base.suite()}") is None:
         pytest.skip("the engine has no base image: make image")
@@ -120,7 +110,7 @@ def test_a_failed_step_is_one_line(client, kafka, monkeypatch: pytest.MonkeyPatc
     assert "\n" not in str(caught.value)
 
 
-def test_a_second_build_changes_nothing(client, kafka) -> None:
+def test_a_second_build_changes_nothing(docker_client, kafka) -> None:
     before = engine.image_id(IMAGE)
     if before is None:
         pytest.skip(f"the engine has no {IMAGE}: make image")
@@ -128,10 +118,10 @@ def test_a_second_build_changes_nothing(client, kafka) -> None:
     assert engine.image_id(IMAGE) == before
 
 
-def test_the_image_is_what_the_recipe_counts_on(client) -> None:
+def test_the_image_is_what_the_recipe_counts_on(docker_client) -> None:
     if engine.image_id(IMAGE) is None:
         pytest.skip(f"the engine has no {IMAGE}: make image")
-    config = client.images.get(IMAGE).attrs["Config"]
+    config = docker_client.images.get(IMAGE).attrs["Config"]
     assert config["User"] == "appuser"
     assert list(config["Volumes"]) == ["/var/lib/kafka/data"]
     assert not config.get("Entrypoint")
