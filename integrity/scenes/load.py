@@ -29,6 +29,9 @@ FIRST_BURST = 200
 BURST = 40
 PAUSE_SECONDS = 0.2
 
+#: Seconds that it waits for the first outcome of a burst: librdkafka tells of none unless it is asked.
+OUTCOME_SECONDS = 0.05
+
 #: Sends without an outcome before a publisher waits: what it keeps on sending while the broker is away.
 MOST_UNSETTLED = 500
 
@@ -155,7 +158,9 @@ class Load:
             for topic in self._scene.topics:
                 publisher.publish(topic, burst, size=size)
             burst = BURST
+            publisher.serve(OUTCOME_SECONDS)
             worker.pause(PAUSE_SECONDS)
+            publisher.serve()
         publisher.flush(PUBLISH_SECONDS)
 
     def _follow(self, reader: Reader, worker: Worker, index: int) -> None:
