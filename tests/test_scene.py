@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,20 @@ def test_work_that_does_not_go_on_is_told_with_who_stalls_and_after_which_fault(
     assert first.startswith("the work does not go on (last fault: broker 1 frozen): waited 1.5 s for every publisher")
     assert "stalled: publisher 0, publisher 1; errors so far: " in first
     assert rest, "what is known of the messages so far is told as well"
+
+
+def test_publishers_at_work_are_seen_to_get_on_at_once(scene: Scene) -> None:
+    """librdkafka tells of no outcome unless it is asked: every wait for progress took two seconds more."""
+    scene.driver = driver("confluent-kafka")
+    scene.create_topic()
+    load = scene.part(Load)
+    load.publish(2)
+    began = time.monotonic()
+    for _ in range(5):
+        load.wait_for_progress()
+    took = time.monotonic() - began
+    load.finish()
+    assert took < 5.0, f"{took:.1f} s for five times"
 
 
 def test_what_nobody_could_read_is_found_on_disk_or_not(scene: Scene, run: Run) -> None:
