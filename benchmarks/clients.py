@@ -5,8 +5,9 @@ message at a time, with the delivery callback or future that any program which w
 the same bytes to the partitions in turn and reads them, with a header of the identity's size, so that what is sent and
 read is what the suite sends and reads. It is measured in two further ways: without that header, which both clients take
 their time over, kafka-python in Python; and in bulk, as fast as we know how to use it: hundreds of messages taken at a
-time, nothing looked at that need not be. Recorded: publisher, reader and recorder, history on disk; then the checker.
-The making of the clients counts everywhere, and Python looks for cyclic garbage as rarely as in a run.
+time, nothing looked at that need not be. The bars are held against the last. Recorded: publisher, reader and recorder,
+history on disk; then the checker. The making of the clients counts everywhere, and Python looks for cyclic garbage as
+rarely as in a run.
 
 The rounds are interleaved and the median is taken, so that a machine that is busy with something else disturbs all
 alike; the processor's time (of this process, the clients' and DuckDB's threads included) is disturbed least.
@@ -169,7 +170,7 @@ def recorded(client: Driver, connection: Connection, messages: int) -> Seconds:
         shutil.rmtree(folder)
 
 
-def measure(name: str, connection: Connection, messages: int, rounds: int | None = None) -> dict[str, Seconds]:
+def measure(name: str, connection: Connection, messages: int) -> dict[str, Seconds]:
     """The median round of each of 'bare', 'bare, no header', 'bare, in bulk' and 'recorded'."""
     client, bare = driver(name), BARE[name]
     header = [(IDENTITY_HEADER, bytes(IDENTITY_BYTES))]
@@ -181,7 +182,7 @@ def measure(name: str, connection: Connection, messages: int, rounds: int | None
     }
     found: dict[str, list[Seconds]] = {way: [] for way in ways}
     order = list(ways.items())
-    for number in range(rounds or ROUNDS[name]):
+    for number in range(ROUNDS[name]):
         # Each in another place each time: what one leaves the broker to do disturbs the next.
         turn = number % len(order)
         for what, way in order[turn:] + order[:turn]:
