@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +20,14 @@ from integrity.settings import Settings
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C even in the background of a script, where it is ignored and whatever is started inherits that."""
+    """Take Ctrl-C even in the background of a script, where it is ignored and whatever is started inherits that.
+
+    A process of `pytest -n` that is ended from outside, since the whole takes too long, tells where its threads stand.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # A copy: the tests' output goes elsewhere while they run.
+        faulthandler.register(signal.SIGTERM, file=os.dup(sys.__stderr__.fileno()), chain=True)
 
 
 @pytest.fixture(scope="session")
