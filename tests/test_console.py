@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -136,7 +135,7 @@ def test_ascii_where_ticks_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_long_sentence_is_cut_to_the_terminal_and_a_path_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((20, 24)))
+    monkeypatch.setenv("COLUMNS", "20")
     said = shown(monkeypatch, Terminal("utf-8", tty=True), sentence="word " * 50).splitlines()
     assert all(len(line) <= 20 for line in said[:-1])
     assert said[1].endswith("…")
