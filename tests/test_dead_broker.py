@@ -18,6 +18,7 @@ from integrity.brokers.distribution import Distribution
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Driver, Message, driver
 from integrity.clients.load import Load
+from integrity.clients.reader import BEGINNING
 from integrity.runs import Run
 
 #: Seconds in which each has to end; on an idle machine it is 0.3 at most.
@@ -115,6 +116,19 @@ def test_every_wait_of_a_client_ends_at_once(mortal: EmbeddedBroker, client: Dri
             if (took := time.monotonic() - began) > AT_ONCE:
                 wrong[f"the end of {type(each).__name__}"] = f"{took:.1f} s"
     assert wrong == {}
+
+
+def test_where_nobody_can_tell_a_position_is_unknown(mortal: EmbeddedBroker, client: Driver) -> None:
+    """kafka-python asks for it, and may raise that nobody is there; a reader waits for its broker to be back."""
+    topic = f"dead-{uuid.uuid4().hex[:8]}"
+    with client.admin(mortal.connection) as admin:
+        admin.create_topic(topic)
+    with suppress(BrokerFailed), client.reader(mortal.connection) as reader:
+        reader.assign({(topic, 0): 0})
+        killed_by_somebody_else(mortal)
+        for _ in range(5):
+            reader.assign({(topic, 0): BEGINNING})
+            assert reader.positions() == {(topic, 0): -1}
 
 
 def test_a_load_ends_at_once(mortal: EmbeddedBroker, client: Driver) -> None:

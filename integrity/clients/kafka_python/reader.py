@@ -137,12 +137,24 @@ class KafkaPythonReader(Reader):
     def positions(self) -> dict[Partition, int]:
         found = {}
         for place in self._consumer.assignment():
-            at = self._consumer.position(place, timeout_ms=100)
-            found[place.topic, place.partition] = -1 if at is None else at
+            try:
+                found[place.topic, place.partition] = self._position(place)
+            except KafkaConnectionError:
+                # It asks a broker for what it does not know, and lets through that this one is going down.
+                found[place.topic, place.partition] = -1
         return found
 
+    def _position(self, place: TopicPartition) -> int:
+        at = self._consumer.position(place, timeout_ms=100)
+        return -1 if at is None else at
+
+    def _known(self) -> dict[Partition, int]:
+        """The positions to commit. Unlike positions() it leaves none out because a broker did not answer: it raises."""
+        found = {(place.topic, place.partition): self._position(place) for place in self._consumer.assignment()}
+        return {place: at for place, at in found.items() if at >= 0}
+
     def commit(self, offsets: Mapping[Partition, int] | None = None, seconds: float = 10.0) -> dict[Partition, int]:
-        wanted = {p: o for p, o in self.positions().items() if o >= 0} if offsets is None else dict(offsets)
+        wanted = attended(self._known, self.connection.check) if offsets is None else dict(offsets)
         if not wanted:
             return {}
         at = time.time_ns()
