@@ -20,6 +20,7 @@ from typing import NoReturn
 from integrity import progress, vocabulary, waiting
 from integrity import reports as reporting
 from integrity import settings as options
+from integrity.brokers import administration
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers, choose
 from integrity.clients import driver
@@ -31,6 +32,7 @@ from integrity.side_by_side import features
 from integrity.side_by_side.crew import Crew
 from integrity.side_by_side.line import Terms
 from integrity.side_by_side.member import Member
+from integrity.waiting import WaitTimeout
 
 #: What a feature needs, by its tag: brokers that replicate to each other, the same over a network that can be cut,
 #: none, because each of its scenarios says which one it wants; or, without a tag, one broker.
@@ -151,7 +153,8 @@ class Session:
         progress.say(f"Features side by side: {workers} at a time (-D jobs=1 for one after the other)")
         terms = Terms(facts.broker, facts.seed, progress.is_interactive())
         lengths = features.lengths(runner, lambda feature: _need(feature) in (CLUSTER, SEVERABLE))
-        self._crew = Crew(workers, lengths, terms, self.run.directory)
+        needs = {index: _need(runner.features[index]) for index in lengths}
+        self._crew = Crew(workers, lengths, terms, self.run.directory, needs=needs)
         features.hand_out(runner, self._crew, self.reports.receive, self._lose)
 
     def _lose(self, error: SuiteError) -> None:
@@ -160,14 +163,18 @@ class Session:
 
     # -- features -----------------------------------------------------------------------------------
     def open_feature(self, feature) -> None:
-        """A fresh broker, a cluster of them for a feature with that tag, none for one whose scenarios bring their own.
+        """A broker, a cluster of them for a feature with that tag, none for one whose scenarios bring their own: the
+        one that has served the feature before and is still good, where that is what is needed, or a fresh one.
 
         One that cannot start is remembered: raised here, it would turn into silent skips.
         """
-        self._needed = _need(feature)
+        before, self._needed = self._needed, _need(feature)
         if self._ahead:
             self._ahead.pop(0)
-        self._fresh_broker()
+        if self._needed != before:
+            self._discard_broker()
+        if self.broker is None or self._lost is not None:
+            self._fresh_broker()
 
     def _fresh_broker(self) -> None:
         self._broker_error = self._lost
@@ -201,6 +208,8 @@ class Session:
         """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
         if not self._ahead or self._ahead[0] == OWN_BROKER or not self.brokers.boot:
             return
+        if self.brokers.lasting and self.broker is not None and self._ahead[0] == self._needed:
+            return  # the one that is there will serve it as well
         spare = None
         try:
             spare = self._create(self._ahead[0])
@@ -214,7 +223,8 @@ class Session:
         self._lost = None
         for settings in list(self._others):
             self.brokers.discard(self._others.pop(settings))
-        self._discard_broker()
+        if not self.brokers.lasting:
+            self._discard_broker()
 
     def _discard_broker(self) -> None:
         if self.broker is not None:
@@ -258,15 +268,27 @@ class Session:
             self._keep_usable(scene.broker if scene.spoiled or (scene.tampered and not passed) else None)
 
     def _keep_usable(self, spoiled: Broker | None) -> None:
-        """Discard the feature's brokers that must not serve its next scenario, which gets a fresh one then.
+        """Discard the brokers that must not serve another scenario, which gets a fresh one then.
 
-        No scenario may depend on what an earlier one did to the broker.
+        No scenario may depend on what an earlier one did to the broker. Its topics are deleted: a broker that has to
+        recover those of all scenarios before takes the longer to start, the more there were.
         """
         for settings, broker in list(self._others.items()):
-            if broker is spoiled or not broker.is_usable():
+            if broker is spoiled or not self._is_usable(broker):
                 self.brokers.discard(self._others.pop(settings))
-        if self.broker is not None and (self.broker is spoiled or not self.broker.is_usable()):
+        if self.broker is not None and (self.broker is spoiled or not self._is_usable(self.broker)):
             self._discard_broker()
+
+    def _is_usable(self, broker: Broker) -> bool:
+        """Whether it can serve another scenario; one that lasts has no topics then."""
+        if not broker.is_usable():
+            return False
+        if self.brokers.lasting:
+            try:
+                administration.delete_topics(broker.bootstrap_servers)
+            except (OSError, administration.Refused, WaitTimeout):
+                return False
+        return True
 
     # -- the end ------------------------------------------------------------------------------------
     def end(self) -> None:

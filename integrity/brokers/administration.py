@@ -14,11 +14,13 @@ from kafka.protocol.admin.cluster import DescribeQuorumRequest
 from kafka.protocol.admin.topics import (
     AlterPartitionReassignmentsRequest,
     CreateTopicsRequest,
+    DeleteTopicsRequest,
     ElectLeadersRequest,
 )
 from kafka.protocol.metadata.find_coordinator import FindCoordinatorRequest
 
 from integrity.brokers import probe
+from integrity.waiting import wait_until
 
 #: Seconds for the cluster to carry out a change.
 CHANGE_SECONDS = 10.0
@@ -80,6 +82,22 @@ def create_topic(address: str, topic: str, placement: Sequence[Sequence[int]], c
     request = CreateTopicsRequest[5](topics=[one], timeout_ms=int(CHANGE_SECONDS * 1000), validate_only=False)
     for done in probe.ask(address, request, CHANGE_SECONDS).topics:
         _require(f"topic {done.name}", done.error_code, done.error_message)
+
+
+def delete_topics(address: str) -> None:
+    """Delete every topic that is not Kafka's own, and wait until this broker knows of none."""
+    names = _topics(address)
+    if not names:
+        return
+    request = DeleteTopicsRequest[4](topic_names=names, timeout_ms=int(CHANGE_SECONDS * 1000))
+    for done in probe.ask(address, request, CHANGE_SECONDS).responses:
+        _require(f"the end of topic {done.name}", done.error_code)
+    wait_until(lambda: not _topics(address), what=f"{len(names)} topics to be gone", seconds=CHANGE_SECONDS)
+
+
+def _topics(address: str) -> list[str]:
+    answer = probe.metadata(address, every_topic=True)
+    return [topic.name for topic in answer.topics if not topic.is_internal]
 
 
 def move_replicas(address: str, topic: str, placement: Mapping[int, Sequence[int]]) -> None:

@@ -89,6 +89,12 @@ class Brokers:
         return self.kind.boots
 
     @property
+    def lasting(self) -> bool:
+        """Whether a broker that is still good after a feature may serve the next: one of our own, with nobody else on
+        it, whose topics can all be deleted."""
+        return self.kind.boots
+
+    @property
     def features_per_processor(self) -> float:
         """How many features at a time keep one processor busy; 0 where there can be but one at a time."""
         return self.kind.features_per_processor

@@ -84,6 +84,7 @@ class ReaderOptions:
 
     group: the consumer group, None for assigned reading. auto_commit: the client commits by itself, every
     auto_commit_interval. instance: static membership. start: where a group without committed offsets begins.
+    fetch_wait: how long a broker that has nothing new lets a fetch wait; what comes in the meantime is handed out at once.
     """
 
     committed_only: bool = False
@@ -97,6 +98,7 @@ class ReaderOptions:
     max_poll_records: int = 10_000
     instance: str | None = None
     request_timeout: float = 10.0
+    fetch_wait: float = 0.1
     client_id: str = "kafka-integrity"
 
 

@@ -77,6 +77,11 @@ class SabotagedBrokers(Brokers):
     def _make(self, config: BrokerConfig) -> Broker:
         return Sabotaged(config, self, distribution=self.kind.distribution, run=self.run)
 
+    @property
+    def lasting(self) -> bool:
+        """No: what a sabotage has done to a broker stays."""
+        return False
+
     def lead(self, bootstrap_servers: str) -> str:
         """Where to connect to reach the broker at that address, by way of the proxy."""
         if self._leads_to != bootstrap_servers:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from integrity.brokers import probe
 from integrity.clients import Publisher, Reader
-from integrity.clients.base import Partition
+from integrity.clients.base import Partition, ReaderOptions
 from integrity.reports.timeline import last_fault
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.waiting import WaitTimeout, wait_until
@@ -24,10 +24,11 @@ from integrity.waiting import WaitTimeout, wait_until
 #: A publisher sends this many messages (of 100 bytes) at first, so that no fault meets a topic that is all but empty.
 FIRST_BURST = 200
 
-#: Then it sends this many, waits this long (seconds), and so on. A few large bursts cost clients and brokers a third of
-#: what many small ones do (0.3 of a processor with three brokers, against 0.8), which is left to those that restart.
+#: Then it sends this many, waits this long (seconds), and so on. A few large bursts cost clients and brokers a fraction
+#: of what many small ones do (0.2 of a processor with three brokers; 0.4 with twice as many, 0.8 with 20 times as many),
+#: which is left to those that restart.
 BURST = 40
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.4
 
 #: Seconds that it waits for the first outcome of a burst: librdkafka tells of none unless it is asked.
 OUTCOME_SECONDS = 0.05
@@ -46,8 +47,9 @@ LOOK_SECONDS = 3.0
 STALLED_SECONDS = 1.0
 NOTICE_SECONDS = 3.0
 
-#: Seconds for which a reader's poll waits at most.
+#: Seconds for which a reader's poll waits at most, and for which a broker with nothing new keeps its fetch waiting.
 POLL_SECONDS = 0.1
+FETCH_SECONDS = 0.5
 
 C = TypeVar("C", Publisher, Reader)
 
@@ -136,6 +138,8 @@ class Load:
     def read(self, readers: int = 1, **options: object) -> None:
         """Let so many readers follow all topics from their beginning; ``options`` are fields of ReaderOptions."""
         places = self._partitions()
+        patience = float(options.get("request_timeout", ReaderOptions.request_timeout))
+        options = {"fetch_wait": min(FETCH_SECONDS, patience / 2)} | options
         for _ in range(readers):
             reader = self._scene.driver.reader(self._scene.connection, self._scene.recorder, **options)
             reader.assign(dict.fromkeys(places, 0))

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -34,6 +34,8 @@ class _Worker:
 
     def __init__(self, words: Sequence[str], file: Path, terms: Terms) -> None:
         self.at: int | None = None
+        #: What the last feature it was handed needs, which it may still have.
+        self.has: str | None = None
         #: Whether it has asked for a feature yet; whether any of its features failed; whether it was told to end.
         self.asked = self.failed = self.told_to_end = False
         #: Whether it was told last that there is nothing left to do: it then ends by itself.
@@ -79,11 +81,19 @@ class Crew:
     """The workers of a run. ``outcome_of`` each feature in turn, then ``end`` it whatever happens."""
 
     def __init__(
-        self, size: int, lengths: dict[int, float], terms: Terms, folder: Path, words: Sequence[str] | None = None
+        self,
+        size: int,
+        lengths: dict[int, float],
+        terms: Terms,
+        folder: Path,
+        words: Sequence[str] | None = None,
+        needs: Mapping[int, str] | None = None,
     ) -> None:
         """size: how many workers at most. lengths: index of each feature to run, in order, to how long it takes next to
         others. folder: of the run, for what workers print. words: a worker's command line, this process's by default.
+        needs: what each feature needs; what one worker has for a feature serves its next one with the same need.
         """
+        self._needs = dict(needs or {})
         self._terms = terms
         self._folder = folder
         self._words = words or [sys.executable, "-m", "behave", *sys.argv[1:]]
@@ -159,7 +169,7 @@ class Crew:
                 continue
             worker.asked = True
             self._over(worker, said)
-            worker.at = self._hand_out()
+            worker.at = self._hand_out(worker)
             worker.mark = worker.printed()
             # One that has just died does not hear it; the next look finds its end closed.
             with suppress(ConnectionError):
@@ -174,14 +184,22 @@ class Crew:
             worker.failed |= isinstance(outcome, Outcome) and outcome.failed
             worker.at = None
 
-    def _hand_out(self) -> int | None:
-        """The feature to run next: the one people read next, if nobody is at it; otherwise the longest left."""
+    def _hand_out(self, worker: _Worker) -> int | None:
+        """The feature to run next: the one people read next, if nobody is at it; otherwise the longest left.
+
+        Of those left first such as need what the worker has, then such as need what no other worker has.
+        """
         if not self._waiting:
             return None
-        taken = [worker.at for worker in self._workers if worker.at is not None]
+        taken = [other.at for other in self._workers if other.at is not None]
         first = next(iter(self._waiting))
-        longest = max(self._waiting, key=lambda index: self._waiting[index])
-        chosen = first if not taken or min(taken) > first else longest
+        chosen = first
+        if taken and min(taken) < first:
+            others = {other.has for other in self._workers if other is not worker}
+            served = [index for index in self._waiting if self._needs.get(index) == worker.has]
+            unserved = [index for index in self._waiting if self._needs.get(index) not in others]
+            chosen = max(served or unserved or self._waiting, key=lambda index: self._waiting[index])
+        worker.has = self._needs.get(chosen)
         del self._waiting[chosen]
         return chosen
 

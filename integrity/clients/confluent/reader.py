@@ -57,7 +57,7 @@ class ConfluentReader(Reader):
             # The end of a partition is told by the client, so that transaction markers at the end count as read.
             "enable.partition.eof": True,
             "check.crcs": True,
-            "fetch.wait.max.ms": 100,
+            "fetch.wait.max.ms": int(options.fetch_wait * 1000),
             "fetch.error.backoff.ms": 50,
             "queued.min.messages": 200_000,
             "queued.max.messages.kbytes": 256 << 10,

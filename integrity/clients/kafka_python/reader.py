@@ -59,7 +59,7 @@ class KafkaPythonReader(Reader):
             "max_poll_interval_ms": int(options.max_poll_interval * 1000),
             "max_poll_records": options.max_poll_records,
             "group_instance_id": options.instance,
-            "fetch_max_wait_ms": 100,
+            "fetch_max_wait_ms": int(options.fetch_wait * 1000),
             "max_partition_fetch_bytes": 4 << 20,
             "metrics_enabled": False,
             "allow_auto_create_topics": False,
