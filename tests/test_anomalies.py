@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from integrity.anomalies import CHECKS, check
+from integrity.anomalies import CHECKS, check, engine
 from integrity.anomalies.catalogue import STEPS
 from tests.histories import History, digest, sound
 
@@ -57,6 +57,16 @@ def test_planted(name: str, count: int, maker: Maker, tmp_path: Path) -> None:
 def test_near_miss(maker: Maker, tmp_path: Path) -> None:
     assert found(maker(), tmp_path) == {}
     assert check(tmp_path).intact
+
+
+@pytest.mark.parametrize("maker", [maker for *_, maker in PLANTED] + SOUND, ids=lambda maker: maker.__name__)
+def test_a_small_history_is_judged_as_if_it_were_large(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small ones are read into memory, large ones are not: what most tests see must hold for both."""
+    small = check(maker().save(tmp_path))
+    monkeypatch.setattr(engine, "SMALL_BYTES", 0)
+    assert check(tmp_path) == small
 
 
 # lost -------------------------------------------------------------------------------------------------------------

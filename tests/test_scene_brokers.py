@@ -35,6 +35,27 @@ Feature: Brokers that scenarios bring themselves
     When its broker is asked for
 """
 
+SERVED = """
+Feature: S
+  Scenario: one that leaves a topic
+    Given the broker that is there
+    And a topic with messages on it
+"""
+
+SERVED_TOO = """
+Feature: T
+  Scenario: one of the next feature
+    Given the broker that is there
+    Then it has no topic
+    When it is spoiled
+"""
+
+SERVED_AFTER_HARM = """
+Feature: U
+  Scenario: one of the feature after harm
+    Given the broker that is there
+"""
+
 STEPS = """\
 from behave import step
 
@@ -47,6 +68,20 @@ def a_broker(context, number):
     broker = context.scene.use_broker({"num.io.threads": number})
     broker.check_alive()
     remember(context, broker.bootstrap_servers)
+
+@step("the broker that is there")
+def the_broker(context):
+    remember(context, context.scene.broker.bootstrap_servers)
+
+@step("a topic with messages on it")
+def a_topic(context):
+    context.scene.create_topic()
+    context.scene.publish(10)
+
+@step("it has no topic")
+def no_topic(context):
+    with context.scene.driver.admin(context.scene.connection) as admin:
+        assert admin.topics() == []
 
 @step("its files are tampered with")
 def tampered(context):
@@ -71,8 +106,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
     """The address of each scenario's broker, by the scenario's name; and what behave printed."""
     folder = tmp_path_factory.mktemp("brokers")
     environment = (ROOT / "environment.py").read_text()
-    project(folder, {"own.feature": FEATURE}, environment=environment, steps=STEPS)
-    done = behave(folder, "-D", "broker=embedded")
+    features = {"a.feature": FEATURE, "s.feature": SERVED, "t.feature": SERVED_TOO, "u.feature": SERVED_AFTER_HARM}
+    project(folder, features, environment=environment, steps=STEPS)
+    done = behave(folder, "-D", "broker=embedded", "-D", "jobs=1")
     assert (folder / "seen.txt").exists(), done.stdout
     return dict(line.split(": ", 1) for line in Path(folder / "seen.txt").read_text().splitlines()), done.stdout
 
@@ -96,6 +132,19 @@ def test_a_broker_with_damage_that_stays_serves_nobody(run: tuple[dict[str, str]
     address, _ = run
     assert address["one that does damage that stays"] == address["the first"]
     assert address["the next, after damage that stays"] != address["the first"]
+
+
+def test_a_broker_that_is_still_good_serves_the_next_feature_without_the_topics_of_the_one_before(
+    run: tuple[dict[str, str], str],
+) -> None:
+    address, said = run
+    assert address["one of the next feature"] == address["one that leaves a topic"], said
+    assert "admin.topics()" not in said  # the assertion that would have failed
+
+
+def test_a_broker_that_was_harmed_does_not_serve_the_next_feature(run: tuple[dict[str, str], str]) -> None:
+    address, _ = run
+    assert address["one of the feature after harm"] != address["one of the next feature"]
 
 
 def test_a_feature_without_a_broker_says_so_to_a_scenario_that_wants_none_of_its_own(

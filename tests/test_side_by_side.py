@@ -73,21 +73,45 @@ def test_what_has_to_wait_is_taken_to_be_longer():
     assert features._length([*short, "a consumer group reads what transactions have committed"]) == 6.0
 
 
+class At:
+    """A worker without a process."""
+
+    def __init__(self):
+        self.at = self.has = None
+
+
 def test_somebody_is_always_at_what_people_read_and_the_others_take_the_longest(tmp_path):
     idle = Crew(0, {}, TERMS, tmp_path, [])
     idle._waiting = {0: 1.0, 1: 2.0, 2: 9.0, 3: 5.0}
 
-    class At:
-        def __init__(self, at):
-            self.at = at
-
-    idle._workers = [At(None), At(None), At(None)]
+    idle._workers = [At(), At(), At()]
     for each, wanted in zip(idle._workers, (0, 2, 3), strict=True):
-        each.at = idle._hand_out()
+        each.at = idle._hand_out(each)
         assert each.at == wanted
     idle._workers[0].at = None
-    assert idle._hand_out() == 1
-    assert idle._hand_out() is None
+    assert idle._hand_out(idle._workers[0]) == 1
+    assert idle._hand_out(idle._workers[1]) is None
+    idle._workers.clear()
+
+
+def test_a_worker_goes_on_with_what_it_has_and_begins_with_what_nobody_has(tmp_path):
+    """Protects from brokers that are started for each feature anew, on every worker."""
+    needs = {0: "one", 1: "one", 2: "three", 3: "three", 4: "one", 5: "three"}
+    idle = Crew(0, {}, TERMS, tmp_path, [], needs)
+    idle._waiting = {0: 1.0, 1: 8.0, 2: 9.0, 3: 7.0, 4: 2.0, 5: 6.0}
+    reader, second, third = idle._workers = [At(), At(), At()]
+    for each, wanted in (
+        (reader, 0),
+        (second, 2),  # nobody has what it needs
+        (third, 1),  # all that is needed somebody has: the longest of all
+        (second, 3),
+        (third, 4),
+        (second, 5),
+    ):
+        each.at = idle._hand_out(each)
+        assert each.at == wanted
+    assert second.has == "three"
+    assert third.has == "one"
     idle._workers.clear()
 
 

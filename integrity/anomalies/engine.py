@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ EXAMPLES = 20
 
 MEMORY = "900MB"
 """What DuckDB may keep in memory before it spills to disk. The process itself takes some 100 MB on top."""
+
+SMALL_BYTES = 4 << 20
+"""A history whose files are smaller is read into memory once, and looked at by one thread: to share out the work, and
+to open the files for each query, costs more than it saves."""
 
 _TYPES: dict[pa.DataType, str] = {
     pa.int32(): "INTEGER",
@@ -60,8 +65,9 @@ def check(
 
     Several directories are the parts of one history (one run's publishers and readers on several machines) and are
     judged together; their publishers and readers must have different numbers. ``checks`` defaults to all there are,
-    ``memory`` is DuckDB's limit ('900MB', '2GB'), ``threads`` defaults to one for each core, ``examples`` is the
-    greatest number of examples for each anomaly. Raises :class:`HistoryUnreadable`.
+    ``memory`` is DuckDB's limit ('900MB', '2GB'), ``threads`` defaults to one for each core (one for a history of less
+    than SMALL_BYTES), ``examples`` is the greatest number of examples for each anomaly. Raises
+    :class:`HistoryUnreadable`.
     """
     if not directories:
         raise HistoryUnreadable("no history directory was named")
@@ -70,11 +76,14 @@ def check(
         if not folder.is_dir():
             raise HistoryUnreadable(f"{folder}: no such directory")
     refuse_twice([str(folder.resolve()) for folder in folders])
+    by_folder = {n: {str(f): files_of(t, [f]) for f in folders} for n, t in TABLES.items()}
+    small = _size(path for paths in by_folder.values() for files in paths.values() for path in files) < SMALL_BYTES
+    if threads is None and small:
+        threads = 1
     with tempfile.TemporaryDirectory(prefix="integrity-check-") as spill, _connect(memory, threads, spill) as database:
         try:
             database.execute(_FINGERPRINT)
-            absent = _load(database, folders)
-            by_folder = {n: {str(f): files_of(t, [f]) for f in folders} for n, t in TABLES.items()}
+            absent = _load(database, folders, "TABLE" if small else "VIEW")
             refuse_overlaps(by_folder, lambda files, column: _ids(database, files, column))
             check_outcomes(lambda table: [row[0] for row in _rows(database, f"SELECT DISTINCT outcome FROM {table}")])
             return _judge(database, CHECKS if checks is None else checks, examples, absent)
@@ -111,15 +120,21 @@ def files_of(table: Table, folders: Iterable[Path]) -> list[str]:
     return [str(path) for path in found]
 
 
-def _load(database: duckdb.DuckDBPyConnection, folders: list[Path]) -> set[str]:
-    """Makes a view of every table, and the table ``given`` of those that have files; returns those that have none."""
+def _size(files: Iterable[str]) -> int:
+    """The bytes of all these files that are there; what is wrong with the others is told by who reads them."""
+    return sum(os.path.getsize(path) for path in files if os.path.exists(path))
+
+
+def _load(database: duckdb.DuckDBPyConnection, folders: list[Path], kind: str) -> set[str]:
+    """Makes a view (or, by ``kind``, a table) of every table, and the table ``given`` of those that have files; returns
+    those that have none."""
     files = {name: files_of(table, folders) for name, table in TABLES.items()}
     columns = _columns(database, [path for paths in files.values() for path in paths])
     database.execute("CREATE TEMP TABLE given (name VARCHAR)")
     for name, table in TABLES.items():
         if files[name]:
             database.execute("INSERT INTO given VALUES (?)", [name])
-        database.execute(f"CREATE TEMP VIEW {name} AS {_selection(table, files[name], columns)}")
+        database.execute(f"CREATE TEMP {kind} {name} AS {_selection(table, files[name], columns)}")
     return {name for name in TABLES if not files[name]}
 
 

@@ -84,7 +84,7 @@ class ReaderOptions:
 
     group: the consumer group, None for assigned reading. auto_commit: the client commits by itself, every
     auto_commit_interval. instance: static membership. start: where a group without committed offsets begins.
-    fetch_wait: how long a broker that has nothing new lets a fetch wait; what comes in the meantime is handed out at once.
+    fetch_wait: how long a broker with nothing new keeps a fetch waiting; what comes meanwhile is handed out at once.
     """
 
     committed_only: bool = False
