@@ -59,16 +59,6 @@ def test_near_miss(maker: Maker, tmp_path: Path) -> None:
     assert check(tmp_path).intact
 
 
-@pytest.mark.parametrize("maker", [maker for *_, maker in PLANTED] + SOUND, ids=lambda maker: maker.__name__)
-def test_a_small_history_is_judged_as_if_it_were_large(
-    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Small ones are read into memory, large ones are not: what most tests see must hold for both."""
-    small = check(maker().save(tmp_path))
-    monkeypatch.setattr(engine, "SMALL_BYTES", 0)
-    assert check(tmp_path) == small
-
-
 # lost -------------------------------------------------------------------------------------------------------------
 
 
@@ -762,3 +752,13 @@ def test_blocks_are_matched_exactly_at_their_edges(tmp_path: Path) -> None:
     reads[1023]["sequence"], reads[1024]["sequence"] = 1024, 1023
     reads[1023]["digest"], reads[1024]["digest"] = digest(0, 1024), digest(0, 1023)
     assert found(history, tmp_path) == {"wrong_offset": 2, "reordered": 1}
+
+
+@pytest.mark.parametrize("maker", [maker for *_, maker in PLANTED] + SOUND, ids=lambda maker: maker.__name__)
+def test_a_small_history_is_judged_as_if_it_were_large(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small ones are read into memory, large ones are not: what most tests see must hold for both."""
+    small = check(maker().save(tmp_path))
+    monkeypatch.setattr(engine, "SMALL_BYTES", 0)
+    assert check(tmp_path) == small
