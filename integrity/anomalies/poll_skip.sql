@@ -5,45 +5,23 @@
 -- was assigned it or lost it (table assignments); the record may have been removed (table excused); the offset holds no
 -- record at all (a transaction's marker, a compacted record), or one of an aborted or unfinished transaction.
 -- Not here: an acknowledged message that nobody read although the final read went to the end is lost.
--- Needs: passed
+-- Needs: jumps
 -- Counts: {count} {record|records} a reader passed over
 -- Says: reader {reader} went from offset {below} to offset {above} of {topic}-{partition} and passed over offset {offset}, which holds {who}
 SELECT c.topic, c.partition, c.offset, c.publisher, c.sequence, c.reader, c.below, c.above, b.read_at AS at,
        CASE WHEN c.sequence IS NULL THEN 'a record without identity'
             ELSE concat('message ', c.sequence, ' of publisher ', c.publisher) END AS who
-FROM (
-    SELECT * FROM (
-        SELECT e.*,
-               max(CASE WHEN e.handed THEN e.offset END) OVER (
-                   PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset
-                   ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS below,
-               -- From the highest offset down: Spark would take the square of the rows for UNBOUNDED FOLLOWING.
-               min(CASE WHEN e.handed THEN e.offset END) OVER (
-                   PARTITION BY e.reader, e.topic, e.partition ORDER BY e.offset DESC
-                   ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS above
-        FROM (
-            SELECT k.reader, k.topic, k.partition, k.offset, min(k.publisher) AS publisher,
-                   min_by(k.sequence, k.publisher) AS sequence, false AS handed
-            FROM passed k GROUP BY k.reader, k.topic, k.partition, k.offset
-            UNION ALL
-            SELECT r.reader, r.topic, r.partition, r.offset, NULL, NULL, true
-            FROM reads r
-            JOIN (SELECT DISTINCT k.reader, k.topic, k.partition FROM passed k) q
-                ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition
-        ) e
-    ) g
-    WHERE NOT g.handed
-) c
+FROM jumps c
 JOIN (
     SELECT r.reader, r.topic, r.partition, r.offset, min(r.position) AS position FROM reads r
-    JOIN (SELECT DISTINCT k.reader, k.topic, k.partition FROM passed k) q
-        ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition
+    JOIN (SELECT DISTINCT j.reader, j.topic, j.partition, j.below FROM jumps j) q
+        ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition AND q.below = r.offset
     GROUP BY r.reader, r.topic, r.partition, r.offset
 ) a ON a.reader = c.reader AND a.topic = c.topic AND a.partition = c.partition AND a.offset = c.below
 JOIN (
     SELECT r.reader, r.topic, r.partition, r.offset, min(r.position) AS position, min(r.read_at) AS read_at FROM reads r
-    JOIN (SELECT DISTINCT k.reader, k.topic, k.partition FROM passed k) q
-        ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition
+    JOIN (SELECT DISTINCT j.reader, j.topic, j.partition, j.above FROM jumps j) q
+        ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition AND q.above = r.offset
     GROUP BY r.reader, r.topic, r.partition, r.offset
 ) b ON b.reader = c.reader AND b.topic = c.topic AND b.partition = c.partition AND b.offset = c.above
 WHERE NOT EXISTS (SELECT 1 FROM assignments m
