@@ -87,7 +87,7 @@ def clients_and_rates(
         if not alone:
             both = min(_in_shards(name, server, messages, folder) for _ in range(2))
             yield rate(f"{name}, {SHARDS} processes", both, bar)
-        for way, most in (("bare, in bulk", cost), ("bare", None), ("bare, no header", None)):
+        for way, most in (("bare", cost), ("bare, no header", None), ("bare, in bulk", None)):
             bare = found[way].total
             yield Row(
                 f"recorder and checker on top of {name}, {way}", recorded / bare - 1, "", most, at_most=True,
