@@ -1,13 +1,13 @@
 """What recording costs: each client bare and recorded, side by side in one run, on one broker.
 
 Bare: the client library alone, configured as the suite configures it and used as its own documentation shows it: a
-message at a time, with the delivery callback or future that any program which wants to know its outcomes has. It sends
-the same bytes to the partitions in turn and reads them, with a header of the identity's size, so that what is sent and
-read is what the suite sends and reads. The bars are held against that. Two further ways are told beside it: without that
-header, which both clients take their time over, kafka-python in Python; and in bulk, as fast as we know how to use it:
-hundreds of messages taken at a time, nothing looked at that need not be (confluent-kafka then reads four times as fast as
-in the documented way). Recorded: publisher, reader and recorder, history on disk; then the checker. The making of the
-clients counts everywhere, and Python looks for cyclic garbage as rarely as in a run.
+message at a time, with the delivery callback or future that any program which wants to know its outcomes has. It
+sends the same bytes to the partitions in turn and reads them, with a header of the identity's size, so that what is
+sent and read is what the suite sends and reads. The bars are held against that. Two further ways are told beside it:
+without that header, which both clients take their time over, kafka-python in Python; and in bulk, as fast as we know
+how to use it: hundreds of messages taken at a time, nothing looked at that need not be (confluent-kafka then reads
+four times as fast as in the documented way). Recorded: publisher, reader and recorder, history on disk; then the
+checker. The making of the clients counts everywhere, and Python looks for cyclic garbage as rarely as in a run.
 
 The rounds are interleaved and the quickest of each is taken: whatever else the machine is busy with only adds to a
 round, and by different amounts. The processor's time (of this process, the clients' and DuckDB's threads included) is
