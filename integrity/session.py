@@ -175,6 +175,8 @@ class Session:
             self._discard_broker()
         if self.broker is None or self._lost is not None:
             self._fresh_broker()
+        elif self._ahead and self._spare is None:
+            self._launch_spare()
 
     def _fresh_broker(self) -> None:
         self._broker_error = self._lost
@@ -223,7 +225,7 @@ class Session:
         self._lost = None
         for settings in list(self._others):
             self.brokers.discard(self._others.pop(settings))
-        if not self.brokers.lasting:
+        if not self.brokers.lasting or self._broker_error is not None:
             self._discard_broker()
 
     def _discard_broker(self) -> None:

@@ -147,6 +147,32 @@ def test_a_broker_that_was_harmed_does_not_serve_the_next_feature(run: tuple[dic
     assert address["one of the feature after harm"] != address["one of the next feature"]
 
 
+#: The first broker of the run does not get ready.
+NOT_READY = """
+from integrity.brokers import base
+
+await_ready, failures = base.Broker.await_ready, ["not ready, on purpose"]
+
+def fails_once(broker):
+    if failures:
+        raise base.BrokerFailed(failures.pop())
+    await_ready(broker)
+
+base.Broker.await_ready = fails_once
+"""
+
+
+def test_a_broker_that_did_not_start_costs_its_own_feature_only(tmp_path: Path) -> None:
+    environment = (ROOT / "environment.py").read_text() + NOT_READY
+    features = {"s.feature": SERVED, "u.feature": SERVED_AFTER_HARM}
+    project(tmp_path, features, environment=environment, steps=STEPS)
+    done = behave(tmp_path, "-D", "broker=embedded", "-D", "jobs=1")
+    assert "not ready, on purpose" in done.stdout
+    seen = (tmp_path / "seen.txt").read_text()
+    assert "one of the feature after harm" in seen
+    assert "one that leaves a topic" not in seen
+
+
 def test_a_feature_without_a_broker_says_so_to_a_scenario_that_wants_none_of_its_own(
     run: tuple[dict[str, str], str],
 ) -> None:
