@@ -9,9 +9,9 @@ how to use it: hundreds of messages taken at a time, nothing looked at that need
 four times as fast as in the documented way). Recorded: publisher, reader and recorder, history on disk; then the
 checker. The making of the clients counts everywhere, and Python looks for cyclic garbage as rarely as in a run.
 
-The rounds are interleaved and the quickest of each is taken: whatever else the machine is busy with only adds to a
-round, and by different amounts. The processor's time (of this process, the clients' and DuckDB's threads included) is
-disturbed least.
+The rounds are interleaved; what recording costs is told round by round, each against the bare ones of its own minute,
+and of that the median is taken, so that a machine that is busy with something else disturbs both sides alike. The
+processor's time (of this process, the clients' and DuckDB's threads included) is disturbed least.
 
     python -m benchmarks.clients 127.0.0.1:9092 [messages with confluent-kafka]
 """
@@ -19,6 +19,7 @@ disturbed least.
 from __future__ import annotations
 
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -145,9 +146,8 @@ BARE: dict[str, Callable[[Driver, Connection, int, list | None, bool], Seconds]]
 }
 
 
-def publish_and_read(client: Driver, connection: Connection, messages: int, recorder: Recorder) -> Seconds:
-    """What the suite's own publisher sends to a new topic and its own reader reads; ``back`` ends with the reader."""
-    topic = new_topic(client, connection)
+def publish_and_read(client: Driver, connection: Connection, topic: str, messages: int, recorder: Recorder) -> Seconds:
+    """What the suite's own publisher sends and its own reader reads; ``back`` ends with the reader."""
     began = time.perf_counter()
     with client.publisher(connection, recorder) as publisher:
         publisher.publish(topic, messages, size=SIZE, partitions=range(PARTITIONS))
@@ -162,11 +162,12 @@ def publish_and_read(client: Driver, connection: Connection, messages: int, reco
 
 def recorded(client: Driver, connection: Connection, messages: int) -> Seconds:
     """The suite's own publisher and reader, up to the verdict; the history's last parts count as reading."""
+    topic = new_topic(client, connection)
     folder = Path(tempfile.mkdtemp(prefix="integrity-bench-"))
     try:
         began = time.perf_counter()
         with Recorder(folder) as recorder:
-            out = publish_and_read(client, connection, messages, recorder).out
+            out = publish_and_read(client, connection, topic, messages, recorder).out
         back = time.perf_counter() - began - out
         began = time.perf_counter()
         verdict = anomalies.check(folder)
@@ -177,8 +178,8 @@ def recorded(client: Driver, connection: Connection, messages: int) -> Seconds:
         shutil.rmtree(folder)
 
 
-def measure(name: str, connection: Connection, messages: int) -> dict[str, Seconds]:
-    """The quickest round of each of 'bare', 'bare, no header', 'bare, in bulk' and 'recorded'."""
+def measure(name: str, connection: Connection, messages: int) -> dict[str, list[Seconds]]:
+    """The rounds of 'bare', 'bare, no header', 'bare, in bulk' and 'recorded'; see ``median`` and ``on_top``."""
     client, bare = driver(name), BARE[name]
     header = [(IDENTITY_HEADER, bytes(IDENTITY_BYTES))]
     ways: dict[str, Callable[[], Seconds]] = {
@@ -196,19 +197,30 @@ def measure(name: str, connection: Connection, messages: int) -> dict[str, Secon
             began = time.process_time()
             seconds = way()
             found[what].append(replace(seconds, cpu=time.process_time() - began))
-    return {what: min(seconds, key=lambda each: each.total) for what, seconds in found.items()}
+    return found
 
 
-def print_table(name: str, messages: int, found: dict[str, Seconds]) -> None:
+def median(rounds: list[Seconds]) -> Seconds:
+    """The round in the middle, by its total."""
+    return sorted(rounds, key=lambda each: each.total)[len(rounds) // 2]
+
+
+def on_top(recorded: list[Seconds], bare: list[Seconds], part: Callable[[Seconds], float] = lambda s: s.total) -> float:
+    """What recording and checking cost on top of the bare client, as a share of it: the median over the rounds."""
+    return statistics.median(part(ours) / part(its) for ours, its in zip(recorded, bare, strict=True)) - 1
+
+
+def print_table(name: str, messages: int, found: dict[str, list[Seconds]]) -> None:
     print(f"\n{name}, {messages:,} messages of {SIZE} bytes, thousand messages a second")
     print(f"{'':22}{'out':>8}{'in':>8}{'check':>9}{'all':>8}{'recorded':>12}{'processor':>12}")
-    recorded = found["recorded"]
-    for what, seconds in found.items():
+    for what, rounds in found.items():
+        seconds = median(rounds)
         rates = [messages / part / 1000 if part else 0 for part in (seconds.out, seconds.back, seconds.check)]
         check = f"{rates[2]:9.0f}" if rates[2] else f"{'':9}"
         print(
             f"{what:22}{rates[0]:8.0f}{rates[1]:8.0f}{check}{messages / seconds.total / 1000:8.0f}"
-            f"{recorded.total / seconds.total - 1:12.0%}{recorded.cpu / seconds.cpu - 1:12.0%}"
+            f"{on_top(found['recorded'], rounds):12.0%}"
+            f"{on_top(found['recorded'], rounds, lambda s: s.cpu):12.0%}"
         )
 
 

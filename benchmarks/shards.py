@@ -59,8 +59,10 @@ def main(arguments: list[str]) -> None:
     name, server, messages, folder = arguments[1:]
     shard = Shard(number, of)
     collect_garbage_rarely()  # as every run does
+    client, connection = driver(name), Connection(server)
+    topic = clients.new_topic(client, connection)
     with Recorder(Path(folder), label=shard.label, first_id=shard.first_id) as recorder:
-        clients.publish_and_read(driver(name), Connection(server), int(messages), recorder)
+        clients.publish_and_read(client, connection, topic, int(messages), recorder)
 
 
 if __name__ == "__main__":

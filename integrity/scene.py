@@ -52,7 +52,7 @@ P = TypeVar("P", bound=Part)
 class Scene:
     """State of one scenario; made before it, closed after it.
 
-    broker: the feature's, None where it has none; a scenario that wants another one calls ``use_broker``. others: the
+    broker: what it was given, None where its feature has none; one that wants another calls ``use_broker``. others: the
     feature's brokers with other settings, by these; brokers: makes and discards brokers. folder: where the history is
     written. facts: what the reports show of the scenario.
     spoiled: set it when the broker must not serve another scenario (damage that stays).
@@ -175,7 +175,7 @@ class Scene:
         topic = self.connection.own(name or f"topic-{len(self.topics) + 1}-{uuid.uuid4().hex[:8]}")
         with self.driver.admin(self.connection) as admin:
             if name is not None and admin.leaders(topic):
-                # An earlier scenario of this feature used the name, with messages that are not ours.
+                # An earlier scenario used the name, with messages that are not ours, on a broker that keeps its topics.
                 admin.delete_topic(topic)
             admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=configs)
         if name is None:

@@ -1,8 +1,8 @@
 """One run of behave: what its hooks do, in the order of life.
 
-Clean-up is layered so that nothing is left behind however the run ends: a feature takes its broker down, the
-run's end takes down what a hook could not, the interpreter's exit does both again, and after a kill -9 the next
-run sweeps.
+Clean-up is layered so that nothing is left behind however the run ends: a broker that a scenario has harmed is taken
+down after it, the run's end takes down all others and what a hook could not, the interpreter's exit does so again, and
+after a kill -9 the next run sweeps.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Session:
         progress.say(f"Features side by side: {workers} at a time (-D jobs=1 for one after the other)")
         terms = Terms(facts.broker, facts.seed, progress.is_interactive())
         lengths = features.lengths(runner, lambda feature: _need(feature) in (CLUSTER, SEVERABLE))
-        needs = {index: _need(runner.features[index]) for index in lengths}
+        needs = {index: need for index in lengths if (need := _need(runner.features[index])) != OWN_BROKER}
         self._crew = Crew(workers, lengths, terms, self.run.directory, needs=needs)
         features.hand_out(runner, self._crew, self.reports.receive, self._lose)
 
@@ -172,7 +172,10 @@ class Session:
         if self._ahead:
             self._ahead.pop(0)
         if self._needed != before:
-            self._discard_broker()
+            try:
+                self._discard_broker()
+            except Exception as error:  # noqa: BLE001 - no fault of this feature; the run's end tries again, and raises
+                progress.say(f"The broker of the features before could not be taken down: {error}")
         if self.broker is None or self._lost is not None:
             self._fresh_broker()
         elif self._ahead and self._spare is None:
@@ -229,9 +232,10 @@ class Session:
             self._discard_broker()
 
     def _discard_broker(self) -> None:
-        if self.broker is not None:
-            self.brokers.discard(self.broker)
-            self.broker = None
+        # One that resists serves nobody any more; the run's end tries again to take it down.
+        broker, self.broker = self.broker, None
+        if broker is not None:
+            self.brokers.discard(broker)
 
     # -- scenarios ----------------------------------------------------------------------------------
     def open_scene(self, scenario) -> Scene | None:
@@ -263,11 +267,13 @@ class Session:
         try:
             scene.close(passed=passed)
         finally:
-            self.reports.keep_evidence(
-                scenario, keep=self.settings.keep, logs=scene.logs(), history=scene.history, move=True
-            )
-            scene.discard()
-            self._keep_usable(scene.broker if scene.spoiled or (scene.tampered and not passed) else None)
+            try:
+                self.reports.keep_evidence(
+                    scenario, keep=self.settings.keep, logs=scene.logs(), history=scene.history, move=True
+                )
+                scene.discard()
+            finally:
+                self._keep_usable(scene.broker if scene.spoiled or (scene.tampered and not passed) else None)
 
     def _keep_usable(self, spoiled: Broker | None) -> None:
         """Discard the brokers that must not serve another scenario, which gets a fresh one then.

@@ -1,8 +1,8 @@
 """Publishers and readers that are at work while something happens to the broker.
 
 They go on through every fault, as an application would: a publisher's client retries by itself, a reader polls
-again. Whatever they send and see is in the history. The rate is modest (some hundred messages a second each), so that
-a restart takes as long as it would without them.
+again. Whatever they send and see is in the history. The rate is modest (some hundred messages a second), so that a
+restart takes as long as it would without them.
 """
 
 from __future__ import annotations

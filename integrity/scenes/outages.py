@@ -60,6 +60,7 @@ class Outages:
 
     def cut(self, node: Broker) -> None:
         """Take from a broker that is down what it had not flushed. Raises FaultNotProven when that was nothing."""
+        self._scene.tampered = True
         with own_files(node) as files:
             cuts = [each for each in power.lose_unflushed(files) if each.partition[0] in self._scene.topics]
         taken = sum(each.batches for each in cuts)

@@ -8,8 +8,8 @@ use the processors meanwhile. So a run may hand its features out to workers::
       |-- behave  (worker 2: the same)
 
 Each worker is an ordinary run of the same command line; only its list of features grows as it is handed them, and
-what it found goes back to the run instead of into reports. Features share nothing, so nothing else changes; what
-people see is in the order of the features, as if they had run one after the other.
+what it found goes back to the run instead of into reports. Workers share nothing, and no scenario depends on another,
+so nothing else changes; what people see is in the order of the features, as if they had run one after the other.
 
 A worker that dies (a client library that crashes takes its process along) costs the feature it was at: its scenarios
 are errors that say so, and another worker takes its place.

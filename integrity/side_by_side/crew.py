@@ -91,7 +91,7 @@ class Crew:
     ) -> None:
         """size: how many workers at most. lengths: index of each feature to run, in order, to how long it takes next to
         others. folder: of the run, for what workers print. words: a worker's command line, this process's by default.
-        needs: what each feature needs; what one worker has for a feature serves its next one with the same need.
+        needs: what a feature needs, where what a worker has for it serves the worker's next one with the same need.
         """
         self._needs = dict(needs or {})
         self._terms = terms
@@ -196,7 +196,7 @@ class Crew:
         chosen = first
         if taken and min(taken) < first:
             others = {other.has for other in self._workers if other is not worker}
-            served = [index for index in self._waiting if self._needs.get(index) == worker.has]
+            served = [index for index in self._waiting if worker.has and self._needs.get(index) == worker.has]
             unserved = [index for index in self._waiting if self._needs.get(index) not in others]
             chosen = max(served or unserved or self._waiting, key=lambda index: self._waiting[index])
         worker.has = self._needs.get(chosen)

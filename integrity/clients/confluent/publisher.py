@@ -99,9 +99,8 @@ class ConfluentPublisher(Publisher):
         log.topic(message.topic)
         chunk, row = log.sent(digest(message.key, message.value, headers, stamp), message.partition, at)
         partition = ANY_PARTITION if message.partition is None else message.partition
-        (report,) = self._reports.take(1)
-        report.columns, report.row = Reports.columns_of(chunk), row
-        self._produce(message.topic, message.value, message.key, partition, report, timestamp, headers)
+        (report,) = self._reports.of(chunk, [row])
+        self._produce(message.topic, message.value, message.key, partition, report, (chunk, row), timestamp, headers)
         if row % SERVE_EVERY == 0:
             self._producer.poll(0)
         return sequence
@@ -113,21 +112,24 @@ class ConfluentPublisher(Publisher):
         key: bytes | None,
         partition: int,
         report: Report,
+        place: tuple[SendChunk, int],
         timestamp: int,
         headers: list[tuple[str, bytes | None]],
     ) -> None:
-        """Hand over one message; waits while the queue is full, and records an error at once as a rejection."""
+        """Hand over one message; waits while the queue is full, and records an error at once as a rejection.
+
+        place: its chunk and row.
+        """
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, report.callback, None, timestamp, headers)
+                self._producer.produce(topic, value, key, partition, report, None, timestamp, headers)
                 return
             except BufferError:
                 if not self._producer.poll(FULL_SECONDS):
                     self.connection.check()
             except KafkaException as error:
                 refused: KafkaError = error.args[0]
-                self.log.failed(report.columns[-1], report.row, REJECTED, f"{refused.name()}: {refused.str()}")
-                self._reports.free.append(report)
+                self.log.failed(*place, REJECTED, f"{refused.name()}: {refused.str()}")
                 return
 
     def publish(
@@ -145,16 +147,16 @@ class ConfluentPublisher(Publisher):
         for chunk, rows, timestamp, values, block_keys, places, pairs in self._blocks(
             topic, count, size, partitions, keys
         ):
-            reports, columns = self._reports.take(len(rows)), Reports.columns_of(chunk)
+            reports = self._reports.of(chunk, rows, placed=partitions is not None)
             if partitions is None:
                 places = repeat(ANY_PARTITION, len(rows))
             messages = zip(reports, rows, values, block_keys, places, pairs, strict=True)
             for report, row, value, key, place, headers[0] in messages:
-                report.columns, report.row = columns, row
                 try:
-                    produce(topic, value, key, place, report.callback, None, timestamp, headers if identify else None)
+                    produce(topic, value, key, place, report, None, timestamp, headers if identify else None)
                 except (BufferError, KafkaException):
-                    self._produce(topic, value, key, place, report, timestamp, headers if identify else [])
+                    given = headers if identify else []
+                    self._produce(topic, value, key, place, report, (chunk, row), timestamp, given)
             if rows.stop // SERVE_EVERY != rows.start // SERVE_EVERY:
                 serve(self._producer)
         return count

@@ -171,7 +171,9 @@ class ConfluentReader(Reader):
         self._positions.update({place: offset + 1 for place, offset in last.items()})
         keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
         headers, times = list(map(Message.headers, messages)), list(map(Message.timestamp, messages))
-        stamps = [NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp for kind, timestamp in times]
+        kinds, stamps = zip(*times, strict=True)
+        if TIMESTAMP_LOG_APPEND_TIME in kinds:
+            stamps = [NO_TIMESTAMP if kind == TIMESTAMP_LOG_APPEND_TIME else timestamp for kind, timestamp in times]
         chunk.add(partitions, offsets, *fingerprints(keys, values, headers, stamps))
         if keep is not None:
             for topic, partition, offset, key, value, some, (kind, timestamp) in zip(

@@ -1,79 +1,56 @@
 """Delivery reports of confluent-kafka: each tells one row of a chunk what became of its message.
 
 librdkafka reports in an order of its own, and a report's message carries neither headers nor anything else to know it
-by, so every message needs a callback that knows its row. A fresh one for each costs more than sending it: Python's
-garbage collector starts at every 700 new objects and looks over those that are under way. So they are used again, and
-there are as many as were ever under way at once. One is free again only once it was called, which librdkafka does once
-for each message, so none ever stands for two.
+by, so every message needs a callback that knows its row: a function that the whole chunk shares, with the row bound to
+it. That costs a tenth of a microsecond; a run has Python look for cyclic garbage rarely, or it would look over all
+that are under way again and again (see integrity.session).
 """
 
 from __future__ import annotations
 
 import time
-from array import array
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import repeat
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from integrity.clients.errors import outcome_of
 from integrity.history.columns import ACKNOWLEDGED, PublisherLog, SendChunk
 
-#: A chunk's partitions, offsets, settled and outcomes, and the chunk.
-Columns = tuple[array, array, array, bytearray, SendChunk]
-
-
-class Report:
-    """What to hand over with a message: ``callback``, once ``columns`` (Reports.columns_of) and ``row`` are set."""
-
-    __slots__ = ("_reports", "callback", "columns", "row")
-
-    def __init__(self, reports: Reports) -> None:
-        self._reports = reports
-        self.columns: Columns | None = None
-        self.row = -1
-        self.callback = self._delivered
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        row, reports = self.row, self._reports
-        partitions, offsets, settled, outcomes, chunk = self.columns
-        if error is None:
-            partitions[row] = message.partition()
-            offset = message.offset()
-            # There is none with acks=0.
-            if offset is not None:
-                offsets[row] = offset
-            settled[row] = reports.clock or time.time_ns()
-            outcomes[row] = ACKNOWLEDGED
-        else:
-            reports.failed(chunk, row, error)
-        # A report that waits for its next message must not keep a chunk in memory.
-        self.columns = None
-        reports.free.append(self)
+#: What librdkafka calls with an error or None, and the message.
+Report = Callable[[KafkaError | None, Message], None]
 
 
 class Reports:
-    """One publisher's reports; one thread takes them."""
+    """One publisher's reports."""
 
     def __init__(self, log: PublisherLog, *, single_attempt: bool, same_batch: bool) -> None:
-        self.free: list[Report] = []
         #: The time (ns since the epoch) that reports are served at, or 0 to ask for it with each.
         self.clock = 0
         self._log = log
         self._single_attempt = single_attempt
         self._same_batch = same_batch
 
-    def take(self, count: int) -> list[Report]:
-        """So many reports; what is not handed over to librdkafka in the end goes back to ``free``."""
-        free = self.free
-        taken: list[Report] = []
-        # One by one: whoever closes a publisher that is held up serves its reports in a thread of his own.
-        while free and len(taken) < count:
-            taken.append(free.pop())
-        return taken + [Report(self) for _ in range(count - len(taken))]
+    def of(self, chunk: SendChunk, rows: Sequence[int], *, placed: bool = False) -> list[Report]:
+        """The reports of these rows of a chunk. placed: their partitions were chosen, and are recorded, already."""
+        partitions, offsets, settled, outcomes = chunk.partitions, chunk.offsets, chunk.settled, chunk.outcomes
+        now = time.time_ns
 
-    @staticmethod
-    def columns_of(chunk: SendChunk) -> Columns:
-        """Where a chunk's messages are settled, looked up once for many."""
-        return chunk.partitions, chunk.offsets, chunk.settled, chunk.outcomes, chunk
+        def delivered(row: int, error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                self._failed(chunk, row, error)
+                return
+            if not placed:
+                partitions[row] = message.partition()
+            offset = message.offset()
+            # There is none with acks=0.
+            if offset is not None:
+                offsets[row] = offset
+            settled[row] = self.clock or now()
+            outcomes[row] = ACKNOWLEDGED
+
+        return list(map(partial, repeat(delivered), rows))
 
     def serve(self, producer: Producer) -> None:
         """Take in the reports that have come, without waiting, all with one time: that of just before.
@@ -88,7 +65,7 @@ class Reports:
         finally:
             self.clock = 0
 
-    def failed(self, chunk: SendChunk, row: int, error: KafkaError) -> None:
+    def _failed(self, chunk: SendChunk, row: int, error: KafkaError) -> None:
         """A message ended in an error."""
         outcome = outcome_of(error.code(), single_attempt=self._single_attempt, same_batch=self._same_batch)
         self._log.failed(chunk, row, outcome, f"{error.name()}: {error.str()}")
