@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import TypeVar
@@ -138,6 +138,8 @@ class Load:
     def read(self, readers: int = 1, **options: object) -> None:
         """Let so many readers follow all topics from their beginning; ``options`` are fields of ReaderOptions."""
         places = self._partitions()
+        # Taken before they begin: what is there may be few messages, all read before anybody looks.
+        before = self._standing() | {f"reader {len(self._seen) + number}": 0 for number in range(1, readers + 1)}
         patience = float(options.get("request_timeout", ReaderOptions.request_timeout))
         options = {"fetch_wait": min(FETCH_SECONDS, patience / 2)} | options
         for _ in range(readers):
@@ -146,7 +148,7 @@ class Load:
             self._seen.append(0)
             index = len(self._seen) - 1
             self._begin(f"reader {reader.id}", reader, lambda r, worker, index=index: self._follow(r, worker, index))
-        self.wait_for_progress()
+        self.wait_for_progress(since=before)
 
     def _begin(self, name: str, client: C, work: Callable[[C, Worker], None]) -> None:
         def run(worker: Worker) -> None:
@@ -205,14 +207,14 @@ class Load:
         for worker in self._workers:
             worker.check()
 
-    def wait_for_progress(self, besides: int | None = None) -> None:
+    def wait_for_progress(self, besides: int | None = None, since: Mapping[str, int] | None = None) -> None:
         """Wait until every publisher and every reader has got further than it is now.
 
-        besides: the index of a publisher of which nothing is expected.
+        besides: the index of a publisher of which nothing is expected. since: where each was, if that is not now.
         Raises Stalled, with the verdict on what was sent and read so far, when one does not within PROGRESS_SECONDS, or
         cannot because a topic is gone.
         """
-        before = self._standing()
+        before = dict(since) if since is not None else self._standing()
         if besides is not None:
             del before[f"publisher {self._publishers[besides].id}"]
         for worker in self._workers:

@@ -6,7 +6,7 @@ from integrity.brokers import administration
 from integrity.brokers.cluster import ROLE_SECONDS, SYNC_SECONDS
 from integrity.clients.base import Partition
 from integrity.scene import Scene
-from integrity.scenes.load import Load
+from integrity.scenes.load import PROGRESS_SECONDS, Load
 from integrity.scenes.replication import Replication
 from integrity.waiting import wait_until
 
@@ -69,7 +69,17 @@ def add_partitions(scene: Scene, count: int) -> None:
         admin.add_partitions(topic, len(admin.leaders(topic)) + count)
     scene.note(topic, "partitions added", str(count))
     scene.part(Replication).cluster.wait_until_whole()
-    scene.part(Load).publish()
+    load = scene.part(Load)
+    load.publish()
+    with scene.driver.admin(scene.connection) as admin:
+        # A client that is left to choose sends many in a row to one partition.
+        wait_until(
+            lambda: all(admin.end_offsets([topic]).values()),
+            what="messages in every partition",
+            seconds=PROGRESS_SECONDS,
+            check=load.check,
+            detail=lambda: str(admin.end_offsets([topic])),
+        )
 
 
 def ends(scene: Scene) -> dict[Partition, int]:
