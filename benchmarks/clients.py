@@ -5,9 +5,9 @@ message at a time, with the delivery callback or future that any program which w
 sends the same bytes to the partitions in turn and reads them, with a header of the identity's size, so that what is
 sent and read is what the suite sends and reads. The bars are held against that. Two further ways are told beside it:
 without that header, which both clients take their time over, kafka-python in Python; and in bulk, as fast as we know
-how to use it: hundreds of messages taken at a time, nothing looked at that need not be (confluent-kafka then reads
-four times as fast as in the documented way). Recorded: publisher, reader and recorder, history on disk; then the
-checker. The making of the clients counts everywhere, and Python looks for cyclic garbage as rarely as in a run.
+how to use it: hundreds of messages taken at a time, nothing looked at that need not be. Recorded: publisher, reader
+and recorder, history on disk; then the checker. The making of the clients counts everywhere, and Python looks for
+cyclic garbage as rarely as in a run.
 
 The rounds are interleaved; what recording costs is told round by round, each against the bare ones of its own minute,
 and of that the median is taken, so that a machine that is busy with something else disturbs both sides alike. The

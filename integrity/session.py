@@ -178,7 +178,7 @@ class Session:
                 progress.say(f"The broker of the features before could not be taken down: {error}")
         if self.broker is None or self._lost is not None:
             self._fresh_broker()
-        elif self._ahead and self._spare is None:
+        else:
             self._launch_spare()
 
     def _fresh_broker(self) -> None:
@@ -194,8 +194,7 @@ class Session:
                 self.broker.await_ready()
             except Exception as error:  # noqa: BLE001 - raised by open_scene, for each scenario it concerns
                 self._broker_error = error
-        if self._ahead and self._spare is None:
-            self._launch_spare()
+        self._launch_spare()
 
     def _create(self, need: str) -> Broker:
         if need == ONE_BROKER:
@@ -211,7 +210,7 @@ class Session:
 
     def _launch_spare(self) -> None:
         """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
-        if not self._ahead or self._ahead[0] == OWN_BROKER or not self.brokers.boot:
+        if self._spare is not None or not self._ahead or not self.brokers.boot or self._ahead[0] == OWN_BROKER:
             return
         if self.brokers.lasting and self.broker is not None and self._ahead[0] == self._needed:
             return  # the one that is there will serve it as well

@@ -81,7 +81,7 @@ def a_topic(context):
 @step("it has no topic")
 def no_topic(context):
     with context.scene.driver.admin(context.scene.connection) as admin:
-        assert admin.topics() == []
+        assert not admin.topics(), f"topics are left: {admin.topics()}"
 
 @step("its files are tampered with")
 def tampered(context):
@@ -139,7 +139,7 @@ def test_a_broker_that_is_still_good_serves_the_next_feature_without_the_topics_
 ) -> None:
     address, said = run
     assert address["one of the next feature"] == address["one that leaves a topic"], said
-    assert "admin.topics()" not in said  # the assertion that would have failed
+    assert "topics are left" not in said
 
 
 def test_a_broker_that_was_harmed_does_not_serve_the_next_feature(run: tuple[dict[str, str], str]) -> None:

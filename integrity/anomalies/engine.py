@@ -77,13 +77,14 @@ def check(
             raise HistoryUnreadable(f"{folder}: no such directory")
     refuse_twice([str(folder.resolve()) for folder in folders])
     by_folder = {n: {str(f): files_of(t, [f]) for f in folders} for n, t in TABLES.items()}
-    small = _size(path for paths in by_folder.values() for files in paths.values() for path in files) < SMALL_BYTES
+    files = {name: [path for paths in found.values() for path in paths] for name, found in by_folder.items()}
+    small = _size(path for paths in files.values() for path in paths) < SMALL_BYTES
     if threads is None and small:
         threads = 1
     with tempfile.TemporaryDirectory(prefix="integrity-check-") as spill, _connect(memory, threads, spill) as database:
         try:
             database.execute(_FINGERPRINT)
-            absent = _load(database, folders, "TABLE" if small else "VIEW")
+            absent = _load(database, files, "TABLE" if small else "VIEW")
             refuse_overlaps(by_folder, lambda files, column: _ids(database, files, column))
             check_outcomes(lambda table: [row[0] for row in _rows(database, f"SELECT DISTINCT outcome FROM {table}")])
             return _judge(database, CHECKS if checks is None else checks, examples, absent)
@@ -125,10 +126,9 @@ def _size(files: Iterable[str]) -> int:
     return sum(os.path.getsize(path) for path in files if os.path.exists(path))
 
 
-def _load(database: duckdb.DuckDBPyConnection, folders: list[Path], kind: str) -> set[str]:
-    """Makes a view (or, by ``kind``, a table) of every table, and the table ``given`` of those that have files; returns
-    those that have none."""
-    files = {name: files_of(table, folders) for name, table in TABLES.items()}
+def _load(database: duckdb.DuckDBPyConnection, files: Mapping[str, list[str]], kind: str) -> set[str]:
+    """Makes a view (or, by ``kind``, a table) of every table's files, and the table ``given`` of those that have any;
+    returns those that have none."""
     columns = _columns(database, [path for paths in files.values() for path in paths])
     database.execute("CREATE TEMP TABLE given (name VARCHAR)")
     for name, table in TABLES.items():
