@@ -16,13 +16,13 @@ import psutil
 import pytest
 from kafka.errors import UnknownTopicOrPartitionError
 
-from integrity.brokers import jvm, probe
+from integrity.brokers import jvm, probe, training
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import driver
 from integrity.faults import process
 from integrity.faults.network import Proxy
-from integrity.waiting import wait_until
+from integrity.waiting import WaitTimeout, wait_until
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a process has open is told on Linux")
 
@@ -206,6 +206,42 @@ def test_a_runtime_that_cannot_record_an_ahead_of_time_cache_is_used_without(run
     assert "Quick starts are not available: no AOT cache could be recorded" in capfd.readouterr().out
     assert jvm.start_flags(older) == []
     starts(EmbeddedBroker(BrokerConfig(), distribution=older, run=run))
+
+
+def test_a_broker_that_fails_its_training_is_told_of_and_leaves_nothing(run, kafka, tmp_path, capfd, monkeypatch):
+    def fail(connection):
+        raise WaitTimeout("waited 30 s for topic training to be gone")
+
+    monkeypatch.setattr(training, "use", fail)
+    fresh = replace(kafka, home=tmp_path / "home")
+    before = set(run.directory.iterdir())
+    jvm.prepare(fresh, run)
+    said = capfd.readouterr().out
+    assert "Quick starts are not available: no AOT cache could be recorded" in said
+    assert "topic training to be gone" in said
+    assert not [file.name for file in fresh.home.iterdir() if "aot" in file.name or "recording" in file.name]
+    assert set(run.directory.iterdir()) == before
+
+
+def test_the_training_is_work_for_a_broker_and_cleans_up_after_itself(own):
+    """What the recorded broker is put to must go on being what the features ask: a cache of a mere start is slower."""
+    own.start()
+    training.use(own.connection)
+    with driver("kafka-python").admin(own.connection) as admin:
+        assert admin.topics() == []
+        assert admin.members(training.GROUP) == 0
+    log = own.log()
+    for sign in ("Created log for partition training-2", "__consumer_offsets-", "__transaction_state-"):
+        assert sign in log, sign
+
+
+def test_another_training_makes_another_cache(kafka, tmp_path, monkeypatch):
+    """Else a machine would keep what an older training has recorded, for ever."""
+    present = jvm.ahead_of_time_cache(kafka)
+    other = tmp_path / "training.py"
+    other.write_bytes(jvm.TRAINING.read_bytes() + b"#")
+    monkeypatch.setattr(jvm, "TRAINING", other)
+    assert jvm.ahead_of_time_cache(kafka) != present
 
 
 def starts(broker):
