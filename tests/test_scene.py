@@ -19,7 +19,7 @@ from integrity.prove.saboteur import Wire
 from integrity.reports.model import ScenarioFacts
 from integrity.runs import Run
 from integrity.scene import Scene
-from integrity.scenes import load
+from integrity.scenes import disk_faults, load
 from integrity.scenes.load import Load, Stalled
 from integrity.settings import Settings
 from integrity.waiting import wait_until
@@ -129,3 +129,17 @@ def test_a_reader_that_has_read_everything_before_anybody_looks_has_got_on(scene
     scene.publish(30)
     scene.part(Load).read()
     scene.part(Load).finish()
+
+
+def test_what_is_to_be_flushed_is_published_once_the_broker_goes_by_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first partitions serve while it still opens the last ones, and only then does it go by new settings."""
+    monkeypatch.setattr(disk_faults, "NOTE_SECONDS", 5.0)
+    own = scene.use_broker(disk_faults.QUICK_NOTES)
+    try:
+        for _ in range(2):
+            scene.create_topic(partitions=100)
+            disk_faults.publish_flushed(scene, 100 * len(scene.topics))
+    finally:
+        scene.brokers.discard(own)

@@ -19,6 +19,9 @@ QUICK_NOTES = {"log.flush.offset.checkpoint.interval.ms": "100", "log.initial.ta
 EVERY_MESSAGE = {"flush.messages": "1"}
 NEVER = {"flush.messages": str(2**63 - 1)}
 
+#: A setting of a topic that may be changed without consequence: the ms until it is flushed, by default 2 ** 63 - 1.
+_HARMLESS = "flush.ms"
+
 #: What a reader's error says of a batch whose checksum is wrong: kafka-python's words, and librdkafka's.
 DAMAGE_WORDS = ("crc", "corrupt", "bad message")
 
@@ -27,6 +30,9 @@ NO_SPACE = "No space left on device"
 
 #: Seconds for the broker to note what it has flushed.
 NOTE_SECONDS = 20.0
+
+#: Seconds for it to take up a changed setting.
+SETTING_SECONDS = 20.0
 
 
 def damage(scene: Scene, how: str, what: str) -> None:
@@ -44,9 +50,23 @@ def damage(scene: Scene, how: str, what: str) -> None:
 
 
 def _set_configs(scene: Scene, configs: Mapping[str, str]) -> None:
+    """Change all topics' settings, and wait until the broker goes by them.
+
+    It names new settings a moment before it goes by them, and opens every log of a new topic in between. But it takes
+    up one change after the other (KRaft's MetadataLoader): once it names a second one, made when it named the first,
+    it goes by the first.
+    """
     with scene.driver.admin(scene.connection) as admin:
         for topic in scene.topics:
-            admin.set_configs(topic, configs)
+            second = {_HARMLESS: str(int(admin.configs(topic)[_HARMLESS]) - 1)}
+            for change in (configs, second):
+                admin.set_configs(topic, change)
+                wait_until(
+                    lambda topic=topic, change=change: change.items() <= admin.configs(topic).items(),
+                    what=f"{scene.broker.label} to take up {change} for topic {topic}",
+                    seconds=SETTING_SECONDS,
+                    check=scene.connection.check,
+                )
 
 
 def publish_flushed(scene: Scene, count: int) -> None:
