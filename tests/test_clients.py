@@ -568,6 +568,29 @@ def test_a_broker_that_takes_connections_and_closes_them_is_not_stormed(
         assert publisher.flush(10) == 0
 
 
+def test_a_transaction_begun_while_its_coordinator_is_away_is_committed_when_it_is_back(
+    client: Driver, run: Run, broker: EmbeddedBroker, topic: str
+) -> None:
+    """kafka-python alone drops the request that would add the partitions, and spins until the messages are given up."""
+    with (
+        Proxy(run, broker.bootstrap_servers) as proxy,
+        client.publisher(
+            Connection(proxy.bootstrap_servers), transactional_id=f"tx-{topic}", delivery_timeout=10.0
+        ) as publisher,
+    ):
+        publisher.begin()
+        publisher.publish(topic, 1)
+        assert publisher.commit() == "committed"
+        away = proxy.cut_off()
+        wait_until(lambda: not proxy.connections(), what="the publisher to have no connection left", seconds=10)
+        publisher.begin()
+        publisher.publish(topic, 1)
+        assert publisher.flush(1) == 1
+        away.lift()
+        assert publisher.commit() == "committed"
+        assert publisher.counts["acknowledged"] == 2
+
+
 def test_load_in_the_background(client: Driver, connection: Connection, topic: str, tmp_path: Path) -> None:
     with Recorder(tmp_path) as recorder:
         with Load(client, connection, recorder) as load:

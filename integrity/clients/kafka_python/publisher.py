@@ -53,7 +53,7 @@ class _NullSerializer(Serializer):
 
 
 class _SenderClient(KafkaNetClient):
-    """What kafka-python's sender thread reaches the brokers through, with two faults of 3.0.12 mended."""
+    """What kafka-python's sender thread reaches the brokers through, with three faults of 3.0.12 mended."""
 
     def connection_delay(self, node_id: int) -> float:
         """Milliseconds for which a broker is to be left alone, never so few that the sender spins.
@@ -64,6 +64,19 @@ class _SenderClient(KafkaNetClient):
         wait at once.
         """
         return max(super().connection_delay(node_id) * 1000, SENDER_WAIT_MS)
+
+    def await_ready(self, node_id: int, timeout_ms: float = 30000) -> bool:
+        """Whether there is a connection to a broker in time; one that cannot be had is said, not raised.
+
+        The sender is written for that answer: it looks for another coordinator and keeps what it wanted to ask. After
+        an error it looks for one as well, but drops its request (kafka/producer/sender.py,
+        ``_maybe_send_pending_request``). When its partitions were never added to a transaction, the transaction hangs
+        until its messages are given up, and the sender takes a whole processor meanwhile.
+        """
+        try:
+            return super().await_ready(node_id, timeout_ms)
+        except KafkaConnectionError:
+            return False
 
     def send(self, node_id: int, request: ApiMessage, **options: Any) -> Future:
         """Send a request; one for a producer ID whose answer does not come in time is one whose connection was lost.
