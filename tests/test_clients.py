@@ -155,6 +155,31 @@ def test_a_reader_asks_again_when_the_leader_is_no_broker_it_knows(broker: Embed
         wait_until(all_read, what="the reader to have read the ten messages", seconds=10)
 
 
+def test_a_member_whose_coordinator_is_away_asks_for_it_some_times_a_second(
+    broker: EmbeddedBroker, topic: str, run: Run
+) -> None:
+    """The other brokers name it until there is a new one; kafka-python alone asks them a thousand times a second."""
+    gone = run.lease_port()
+    try:
+        with driver("kafka-python").reader(broker.connection, group=f"g-{topic}") as reader:
+            reader.subscribe([topic])
+            cluster = reader._consumer._client.cluster
+            add, named = cluster.add_coordinator, []
+
+            def add_one_that_is_gone(*given: object) -> str:
+                named.append(add(*given))
+                cluster._coordinator_brokers[named[-1]].port = gone
+                return named[-1]
+
+            cluster.add_coordinator = add_one_that_is_gone
+            assert reader.drain(1.0) == 0
+            assert 1 < len(named) < 50
+            cluster.add_coordinator = add
+            wait_until(lambda: reader.drain(0.05) or reader.positions(), what="the member to have joined", seconds=10)
+    finally:
+        run.release_port(gone)
+
+
 def rows_of(directory: Path, table: str) -> list[dict]:
     files = sorted((directory / table).glob("part-*.parquet"))
     return pa.concat_tables([pq.read_table(file) for file in files]).to_pylist() if files else []

@@ -32,7 +32,7 @@ MEMBERS = 2
 PARTITIONS = 4
 
 #: Records that are copied before and after a fault, at least.
-ENOUGH_RECORDS = 300
+ENOUGH_RECORDS = 100
 
 #: The copies' own history, below the scenario's.
 COPIES = "copies"

@@ -16,7 +16,7 @@ from integrity.scenes.words import place
 from integrity.waiting import wait_until
 
 #: How many records a group is handed before and after a change of its members, at least.
-ENOUGH_RECORDS = 500
+ENOUGH_RECORDS = 200
 
 
 class Group:

@@ -14,7 +14,7 @@ from kafka.structs import OffsetAndMetadata
 
 from integrity.clients.base import BEGINNING, Connection, Partition, Reader, ReaderOptions, Record
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
-from integrity.clients.kafka_python.settings import connection_arguments, prepare
+from integrity.clients.kafka_python.settings import connection_arguments, pace_lookups, prepare
 from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
 from integrity.history import schema
 from integrity.history.columns import ReaderLog
@@ -67,6 +67,7 @@ class KafkaPythonReader(Reader):
         }
         self._consumer = attended(lambda: KafkaConsumer(**arguments), connection.check)
         prepare(self._consumer._client._manager)
+        pace_lookups(self._consumer._coordinator)
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         places = {TopicPartition(*place): at for place, at in offsets.items()}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from selectors import SelectorKey
 from typing import Any
 
+from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import NodeNotReadyError, UnknownBrokerIdError
 from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
@@ -16,6 +17,9 @@ from integrity.clients.base import Connection
 from integrity.clients.security import kafka_python_arguments
 from integrity.clients.types import SETUP_SECONDS
 from integrity.waiting import attended, scaled
+
+#: Seconds between two of a group's member's questions for its coordinator, while the one that is named is away.
+LOOKUP_SECONDS = 0.05
 
 #: What kafka-python backs off from under this name is not a broker.
 _METADATA = "metadata"
@@ -107,6 +111,23 @@ def keep_back_off(manager: KafkaConnectionManager) -> None:
             manager.update_backoff(node_id)
 
     manager.reset_backoff = forget_if_connected
+
+
+def pace_lookups(coordinator: ConsumerCoordinator) -> None:
+    """Have a member whose coordinator cannot be reached ask who it is some times a second.
+
+    Until a group has another coordinator, the brokers name the one that is away. kafka-python (3.0.12) finds it in
+    its back-off and asks again at once (kafka/coordinator/base.py, ``ensure_coordinator_ready_async``): as often as
+    the brokers, which have better things to do just then, can answer.
+    """
+    ask, manager = coordinator._send_group_coordinator_request, coordinator._manager
+
+    async def ask_and_wait() -> int | str:
+        found = await ask()
+        await manager._net.sleep(min(manager.connection_delay(found), LOOKUP_SECONDS))
+        return found
+
+    coordinator._send_group_coordinator_request = ask_and_wait
 
 
 def find_keys_at_once(manager: KafkaConnectionManager) -> None:
