@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from integrity.anomalies import CHECKS, check, engine
+from integrity.anomalies import CHECKS, check
 from integrity.anomalies.catalogue import STEPS
+from integrity.history import database
 from tests.histories import History, digest, sound
 
 Maker = Callable[[], History]
@@ -760,5 +761,5 @@ def test_a_small_history_is_judged_as_if_it_were_large(
 ) -> None:
     """Small ones are read into memory, large ones are not: what most tests see must hold for both."""
     small = check(maker().save(tmp_path))
-    monkeypatch.setattr(engine, "SMALL_BYTES", 0)
+    monkeypatch.setattr(database, "SMALL_BYTES", 0)
     assert check(tmp_path) == small

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from integrity.anomalies.catalogue import CHECKS, STEPS, Check
 from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
+from integrity.history.database import connect, is_small
 from integrity.history.schema import SEND_OUTCOMES, TABLES, TRANSACTION_OUTCOMES, Table
 
 EXAMPLES = 20
@@ -20,10 +21,6 @@ EXAMPLES = 20
 
 MEMORY = "900MB"
 """What DuckDB may keep in memory before it spills to disk. The process itself takes some 100 MB on top."""
-
-SMALL_BYTES = 4 << 20
-"""A history whose files are smaller is read into memory once, and looked at by one thread: to share out the work, and
-to open the files for each query, costs more than it saves."""
 
 _TYPES: dict[pa.DataType, str] = {
     pa.int32(): "INTEGER",
@@ -65,9 +62,9 @@ def check(
 
     Several directories are the parts of one history (one run's publishers and readers on several machines) and are
     judged together; their publishers and readers must have different numbers. ``checks`` defaults to all there are,
-    ``memory`` is DuckDB's limit ('900MB', '2GB'), ``threads`` defaults to one for each core (one for a history of less
-    than SMALL_BYTES), ``examples`` is the greatest number of examples for each anomaly. Raises
-    :class:`HistoryUnreadable`.
+    ``examples`` is the greatest number of examples for each anomaly. ``memory`` is DuckDB's limit ('900MB', '2GB') and
+    ``threads`` how many it uses (one for each core): for a history that is not small (integrity.history.database).
+    Raises :class:`HistoryUnreadable`.
     """
     if not directories:
         raise HistoryUnreadable("no history directory was named")
@@ -78,10 +75,9 @@ def check(
     refuse_twice([str(folder.resolve()) for folder in folders])
     by_folder = {n: {str(f): files_of(t, [f]) for f in folders} for n, t in TABLES.items()}
     files = {name: [path for paths in found.values() for path in paths] for name, found in by_folder.items()}
-    small = _size(path for paths in files.values() for path in paths) < SMALL_BYTES
-    if threads is None and small:
-        threads = 1
-    with tempfile.TemporaryDirectory(prefix="integrity-check-") as spill, _connect(memory, threads, spill) as database:
+    # A small one is read into memory once: to open the files for each query costs more.
+    small = is_small(path for paths in files.values() for path in paths)
+    with connect() if small else _large(memory, threads) as database:
         try:
             database.execute(_FINGERPRINT)
             absent = _load(database, files, "TABLE" if small else "VIEW")
@@ -94,16 +90,20 @@ def check(
             raise HistoryUnreadable(f"{', '.join(map(str, folders))}: {_one_line(error)}") from error
 
 
-def _connect(memory: str, threads: int | None, spill: str) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def _large(memory: str, threads: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
     settings: dict[str, Any] = {
         "memory_limit": memory,
-        "temp_directory": spill,
         "preserve_insertion_order": False,  # lets DuckDB stream and spill; every order that matters is a column
         "autoinstall_known_extensions": False,  # a checker must not reach for the network
     }
     if threads is not None:
         settings["threads"] = threads
-    return duckdb.connect(":memory:", config=settings)
+    with (
+        tempfile.TemporaryDirectory(prefix="integrity-check-") as spill,
+        duckdb.connect(":memory:", config=settings | {"temp_directory": spill}) as database,
+    ):
+        yield database
 
 
 def _one_line(error: Exception) -> str:
@@ -119,11 +119,6 @@ def files_of(table: Table, folders: Iterable[Path]) -> list[str]:
         # A part being written has a hidden name until it is whole.
         found += sorted(path for path in (folder / table.name).glob("*.parquet") if not path.name.startswith("."))
     return [str(path) for path in found]
-
-
-def _size(files: Iterable[str]) -> int:
-    """The bytes of all these files that are there; what is wrong with the others is told by who reads them."""
-    return sum(os.path.getsize(path) for path in files if os.path.exists(path))
 
 
 def _load(database: duckdb.DuckDBPyConnection, files: Mapping[str, list[str]], kind: str) -> set[str]:

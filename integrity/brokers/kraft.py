@@ -14,7 +14,7 @@ CLUSTER_ID = "a2Fma2EtaW50ZWdyaXR5MA"
 #: and 1.5 s after its start. A new group's first member would otherwise be kept waiting for others.
 LIFE_CYCLE = {
     "broker.session.timeout.ms": "650",
-    "broker.heartbeat.interval.ms": "100",
+    "broker.heartbeat.interval.ms": "150",
     "controller.quorum.election.timeout.ms": "300",
     "controller.quorum.fetch.timeout.ms": "1000",
     "group.initial.rebalance.delay.ms": "0",

@@ -7,11 +7,14 @@ bounded amount of memory; what it returns is small, whatever the history's size.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from integrity.history.database import connect, is_small
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,8 +167,10 @@ def from_history(
     verdict: the checker's JSON; its examples become marks. events: used where the history has no ``events`` table.
     Raises duckdb.Error when a file is not readable Parquet or lacks a column of the contract.
     """
-    with tempfile.TemporaryDirectory() as spill, _connect(spill) as db:
-        have = {table: _open(db, directory, table) for table in ("sends", "reads", "events")}
+    files = {table: table_files(directory, table) for table in ("sends", "reads", "events")}
+    small = is_small(path for paths in files.values() for path in paths)
+    with connect() if small else _large() as db:
+        have = {table: _open(db, table, paths) for table, paths in files.items()}
         happened = _events(db) if have["events"] else sorted(events)
         start, end = _bounds(db, have, happened)
         if start is None or end is None:
@@ -185,17 +190,21 @@ def from_history(
     return timeline
 
 
-def _connect(spill: str) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def _large() -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb  # a scenario without a history must not pay for it
 
-    # One thread: nearly every history is small, and to share out its work costs more than it saves.
-    return duckdb.connect(":memory:", config={"memory_limit": "512MB", "temp_directory": spill, "threads": 1})
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(":memory:", config={"memory_limit": "512MB", "temp_directory": spill}) as db,
+    ):
+        yield db
 
 
-def _open(db: duckdb.DuckDBPyConnection, directory: Path, table: str) -> bool:
-    files = table_files(directory, table)
+def _open(db: duckdb.DuckDBPyConnection, table: str, files: Sequence[str]) -> bool:
     if files:
-        db.from_parquet(files, union_by_name=True).create_view(table)
+        names = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        db.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM read_parquet([{names}], union_by_name = true)")
     return bool(files)
 
 

@@ -12,9 +12,8 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 
-import duckdb
-
 from integrity import anomalies
+from integrity.history.database import connect
 from integrity.history.recorder import Recorder
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.copier import ALL_CLIENTS, Copier
@@ -168,7 +167,7 @@ class Copying:
         with Recorder(folder) as recorder:
             with scene.driver.reader(scene.connection, recorder, committed_only=True) as reader:
                 reader.read_to_end(self._target, READ_SECONDS)
-            with duckdb.connect() as database:
+            with connect() as database:
                 events = database.execute(
                     'SELECT "at", subject, what, detail FROM read_parquet(?)', [str(scene.folder / "events/*.parquet")]
                 ).fetchall()

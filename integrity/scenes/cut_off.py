@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import duckdb
-
 from integrity.brokers.base import Broker
 from integrity.clients import Publisher
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.history import on_disk
+from integrity.history.database import connect
 from integrity.scene import Scene
 from integrity.scenes.load import Load
 from integrity.scenes.publishers import acknowledged
@@ -122,7 +121,7 @@ class CutOff:
     def _count(self, table: str, condition: str) -> int:
         parts = str(self._scene.folder / table / "*.parquet")
         query = f"SELECT count(*) FROM read_parquet(?) WHERE publisher = ? AND sequence > 0 {condition}"
-        with duckdb.connect() as database:
+        with connect() as database:
             return database.execute(query, [parts, self._stranded_publisher]).fetchone()[0]
 
     # -- the clients from a broker ------------------------------------------------------------------------

@@ -5,12 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-import duckdb
-
 from integrity.clients import Message, Publisher
 from integrity.clients.base import Partition
 from integrity.faults.network import Fault, Proxy
 from integrity.history import schema
+from integrity.history.database import connect
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes import order, publishers
 from integrity.scenes.load import Load
@@ -171,7 +170,7 @@ class Isolation:
             'SELECT topic, partition, "offset", sequence FROM read_parquet(?) WHERE publisher = ? AND committed_only '
             "ORDER BY ALL"
         )
-        with duckdb.connect() as database:
+        with connect() as database:
             rows = database.execute(query, [parts, self._open.id]).fetchall()
         return [f"message {sequence} in {place((topic, number), offset)}" for topic, number, offset, sequence in rows]
 

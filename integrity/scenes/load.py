@@ -27,8 +27,8 @@ FIRST_BURST = 200
 #: Then it sends this many, waits this long (seconds), and so on. A few large bursts cost clients and brokers a fraction
 #: of what many small ones do: 0.2 of a processor with three brokers, against 0.8 with 20 times as many. That is left to
 #: brokers that restart.
-BURST = 40
-PAUSE_SECONDS = 0.4
+BURST = 60
+PAUSE_SECONDS = 0.6
 
 #: Seconds that it waits for the first outcome of a burst: librdkafka tells of none unless it is asked.
 OUTCOME_SECONDS = 0.05
