@@ -38,7 +38,7 @@ def the_work_goes_on(context):
 
 @given("a publisher of large messages is at work")
 def a_publisher_of_large_messages(context):
-    context.scene.part(Load).publish(size=50_000, max_unsettled=100)
+    context.scene.part(Load).publish(size=25_000, max_unsettled=100)
 
 
 @then("the publisher finishes what it had under way")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from integrity.anomalies import CHECKS, check
@@ -753,6 +755,23 @@ def test_blocks_are_matched_exactly_at_their_edges(tmp_path: Path) -> None:
     reads[1023]["sequence"], reads[1024]["sequence"] = 1024, 1023
     reads[1023]["digest"], reads[1024]["digest"] = digest(0, 1024), digest(0, 1023)
     assert found(history, tmp_path) == {"wrong_offset": 2, "reordered": 1}
+
+
+def test_a_history_is_judged_although_a_damaged_one_has_broken_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB answers nothing any more after an error of its own, and all small histories share one."""
+
+    class Broken:
+        def cursor(self) -> Broken:
+            return self
+
+        def execute(self, sql: str) -> None:
+            raise duckdb.FatalException("the database has been invalidated because of a previous fatal error")
+
+    opened = iter([Broken(), duckdb.connect()])
+    monkeypatch.setattr(database, "_instance", cache(lambda process: next(opened)))
+    assert check(sound().save(tmp_path)).intact
 
 
 @pytest.mark.parametrize("maker", [maker for *_, maker in PLANTED] + SOUND, ids=lambda maker: maker.__name__)

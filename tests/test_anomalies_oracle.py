@@ -32,7 +32,7 @@ thorough = settings(
 def agree(history: History) -> dict[str, int]:
     """Both verdicts, which must be one."""
     with tempfile.TemporaryDirectory() as folder:
-        verdict = check(history.save(Path(folder)), threads=1)
+        verdict = check(history.save(Path(folder)))
     counts = {name: finding.count for name, finding in verdict.findings.items()}
     assert counts == Oracle(history.rows).counts()
     return counts

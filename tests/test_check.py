@@ -15,6 +15,7 @@ import pytest
 from integrity.anomalies import CHECKS, HistoryUnreadable, check
 from integrity.anomalies.catalogue import Check
 from integrity.check import main
+from integrity.history import database
 from integrity.history.schema import TABLES
 from tests.histories import History, at, sound
 from tests.test_anomalies import PLANTED
@@ -281,10 +282,11 @@ def test_a_further_file_is_a_further_check(tmp_path: Path) -> None:
     ]
 
 
-def test_little_memory_spills_and_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_memory_is_enough_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spill = tmp_path / "spill"
     spill.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(spill))
+    monkeypatch.setattr(database, "SMALL_BYTES", 0)
     history = sound(20_000)
     history.send(20_000)
     verdict = check(history.save(tmp_path / "history"), memory="40MB", threads=1)

@@ -33,14 +33,25 @@ def is_small(files: Iterable[str]) -> bool:
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A connection for a small history, to be closed. Whatever is made in it is to be TEMP: that ends with it, and no
-    other connection sees it."""
-    return _instance(os.getpid()).cursor()
+    """A connection for a small history, to be closed; for a larger one it is slow, or fails for want of memory.
+
+    Whatever is made in it is to be TEMP: that ends with it, and no other connection sees it.
+    """
+    import duckdb  # a run without a history must not pay for it
+
+    connection = _instance(os.getpid()).cursor()
+    try:
+        connection.execute("SELECT 1")
+    except duckdb.FatalException:
+        # A damaged file may lead the database into an error of its own, and after one it answers nothing any more.
+        _instance.cache_clear()
+        connection = _instance(os.getpid()).cursor()
+    return connection
 
 
 @cache
 def _instance(process: int) -> duckdb.DuckDBPyConnection:
     """The database of a process: one that was forked may not use its parent's."""
-    import duckdb  # a run without a history must not pay for it
+    import duckdb
 
     return duckdb.connect(":memory:", config=_SETTINGS)

@@ -27,8 +27,7 @@ OPEN_SECONDS = 0.05
 REQUEST_SECONDS = 1.0
 
 #: Seconds, before timeout_factor, for which it waits for its messages' acknowledgement, and then to be told how its
-#: transaction ended; as long for its making. kafka-python may go on asking a coordinator that is gone; only a successor
-#: asks who it is now.
+#: transaction ended; as long for its making. One that is not told by then is followed by a successor.
 END_SECONDS = 5.0
 
 

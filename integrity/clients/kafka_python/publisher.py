@@ -66,12 +66,13 @@ class _SenderClient(KafkaNetClient):
         return max(super().connection_delay(node_id) * 1000, SENDER_WAIT_MS)
 
     def await_ready(self, node_id: int, timeout_ms: float = 30000) -> bool:
-        """Whether there is a connection to a broker in time; one that cannot be had is said, not raised.
+        """Whether there is a connection to a broker in time; one that fails is said, not raised.
 
         The sender is written for that answer: it looks for another coordinator and keeps what it wanted to ask. After
         an error it looks for one as well, but drops its request (kafka/producer/sender.py,
         ``_maybe_send_pending_request``). When its partitions were never added to a transaction, the transaction hangs
-        until its messages are given up, and the sender takes a whole processor meanwhile.
+        until its messages are given up, and the sender takes a whole processor meanwhile. With the request kept they
+        are not given up before the coordinator is reached, as with Kafka's own client.
         """
         try:
             return super().await_ready(node_id, timeout_ms)
