@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pyarrow as pa
 
 from integrity.anomalies.catalogue import CHECKS, STEPS, Check
 from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
-from integrity.history.database import connect, is_small
+from integrity.history.database import connect, is_small, large, parquet
 from integrity.history.schema import SEND_OUTCOMES, TABLES, TRANSACTION_OUTCOMES, Table
 
 EXAMPLES = 20
@@ -77,7 +75,7 @@ def check(
     files = {name: [path for paths in found.values() for path in paths] for name, found in by_folder.items()}
     # A small one is read into memory once: to open the files for each query costs more.
     small = is_small(path for paths in files.values() for path in paths)
-    with connect() if small else _large(memory, threads) as database:
+    with connect() if small else large(memory, threads) as database:
         try:
             database.execute(_FINGERPRINT)
             absent = _load(database, files, "TABLE" if small else "VIEW")
@@ -88,22 +86,6 @@ def check(
             raise
         except duckdb.Error as error:
             raise HistoryUnreadable(f"{', '.join(map(str, folders))}: {_one_line(error)}") from error
-
-
-@contextmanager
-def _large(memory: str, threads: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    settings: dict[str, Any] = {
-        "memory_limit": memory,
-        "preserve_insertion_order": False,  # lets DuckDB stream and spill; every order that matters is a column
-        "autoinstall_known_extensions": False,  # a checker must not reach for the network
-    }
-    if threads is not None:
-        settings["threads"] = threads
-    with (
-        tempfile.TemporaryDirectory(prefix="integrity-check-") as spill,
-        duckdb.connect(":memory:", config=settings | {"temp_directory": spill}) as database,
-    ):
-        yield database
 
 
 def _one_line(error: Exception) -> str:
@@ -153,8 +135,7 @@ def _selection(table: Table, files: list[str], columns: Mapping[str, set[str]]) 
     )
     if not files:
         return f"SELECT {chosen} WHERE false"
-    names = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
-    return f"SELECT {chosen} FROM read_parquet([{names}], union_by_name = true)"
+    return f"SELECT {chosen} FROM {parquet(files)}"
 
 
 def _quoted(name: str) -> str:

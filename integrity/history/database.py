@@ -1,4 +1,4 @@
-"""The database that looks into small histories, opened once for a process.
+"""The databases that look into histories: one for all small ones, opened once for a process, one for each large one.
 
 With one of its own a scenario's verdict took 0.17 s of processor time and its timeline 0.07 s, with this one 0.09 and
 0.02 s: opened anew, the database makes all its functions known again, and answers the first of each query slowly.
@@ -7,9 +7,11 @@ With one of its own a scenario's verdict took 0.17 s of processor time and its t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,19 +19,40 @@ if TYPE_CHECKING:
 SMALL_BYTES = 4 << 20
 """A history whose files are smaller is small."""
 
-#: One thread: to share out the work on a small history costs more than it saves. Nothing of it is spilled to disk.
-_SETTINGS = {
-    "threads": 1,
-    "memory_limit": "900MB",
-    "temp_directory": "",
-    "preserve_insertion_order": False,  # every order that matters is a column
+_SETTINGS: dict[str, Any] = {
+    "preserve_insertion_order": False,  # lets DuckDB stream and spill; every order that matters is a column
     "autoinstall_known_extensions": False,  # a checker must not reach for the network
 }
+
+#: One thread: to share out the work on a small history costs more than it saves. Nothing of it is spilled to disk.
+_SMALL = _SETTINGS | {"threads": 1, "memory_limit": "900MB", "temp_directory": ""}
 
 
 def is_small(files: Iterable[str]) -> bool:
     """Whether those of the files that are there make a small history."""
     return sum(os.path.getsize(path) for path in files if os.path.exists(path)) < SMALL_BYTES
+
+
+def parquet(files: Iterable[str]) -> str:
+    """SQL for the rows of these Parquet files."""
+    names = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+    return f"read_parquet([{names}], union_by_name = true)"
+
+
+@contextmanager
+def large(memory: str, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database for a large history, which spills to disk what is more than ``memory`` ('900MB', '2GB').
+
+    threads: one for each core by default.
+    """
+    import duckdb  # a run without a history must not pay for it
+
+    settings = _SETTINGS | ({"threads": threads} if threads is not None else {})
+    with (
+        tempfile.TemporaryDirectory(prefix="integrity-check-") as spill,
+        duckdb.connect(":memory:", config=settings | {"memory_limit": memory, "temp_directory": spill}) as connection,
+    ):
+        yield connection
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -54,4 +77,4 @@ def _instance(process: int) -> duckdb.DuckDBPyConnection:
     """The database of a process: one that was forked may not use its parent's."""
     import duckdb
 
-    return duckdb.connect(":memory:", config=_SETTINGS)
+    return duckdb.connect(":memory:", config=_SMALL)

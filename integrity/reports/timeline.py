@@ -6,15 +6,13 @@ bounded amount of memory; what it returns is small, whatever the history's size.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from integrity.history.database import connect, is_small
+from integrity.history.database import connect, is_small, large, parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -169,7 +167,7 @@ def from_history(
     """
     files = {table: table_files(directory, table) for table in ("sends", "reads", "events")}
     small = is_small(path for paths in files.values() for path in paths)
-    with connect() if small else _large() as db:
+    with connect() if small else large("512MB", threads=1) as db:
         have = {table: _open(db, table, paths) for table, paths in files.items()}
         happened = _events(db) if have["events"] else sorted(events)
         start, end = _bounds(db, have, happened)
@@ -190,21 +188,9 @@ def from_history(
     return timeline
 
 
-@contextmanager
-def _large() -> Iterator[duckdb.DuckDBPyConnection]:
-    import duckdb  # a scenario without a history must not pay for it
-
-    with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(":memory:", config={"memory_limit": "512MB", "temp_directory": spill}) as db,
-    ):
-        yield db
-
-
 def _open(db: duckdb.DuckDBPyConnection, table: str, files: Sequence[str]) -> bool:
     if files:
-        names = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
-        db.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM read_parquet([{names}], union_by_name = true)")
+        db.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM {parquet(files)}")
     return bool(files)
 
 
