@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ from integrity.brokers import administration
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.cluster import Cluster, State, as_cluster
+from integrity.clients import Connection, driver
 from integrity.errors import NotPossible
+from integrity.history import schema
 from integrity.history.on_disk import Row
 from integrity.scenes import in_sync, replicas
 from integrity.scenes.replicas import _differences
@@ -90,6 +93,25 @@ def test_a_leader_that_is_cut_off_is_replaced_and_takes_part_again(cluster):
         cluster.heal()
     cluster.wait_until_whole()
     assert cluster.leader(TOPIC) is not leader
+
+
+def test_a_leader_that_never_answers_holds_a_transaction_up_for_some_seconds_only(cluster):
+    """A killed container refuses nothing. By default its coordinator waits half a minute for such a leader's answer."""
+    administration.create_topic(cluster.any_address(), "marked", [[1, 2, 3], [2, 3, 1], [3, 1, 2]], {})
+    cluster.wait_until_whole()
+    with driver("kafka-python").publisher(
+        Connection(cluster.bootstrap_servers), transactional_id="marked", delivery_timeout=60.0
+    ) as publisher:
+        unanswered = cluster._network._proxy.drop_request("WriteTxnMarkers")
+        began = time.monotonic()
+        # Its outcome is told before it is marked in the partitions; the next one waits for that.
+        for _ in range(2):
+            publisher.begin()
+            publisher.publish("marked", 3, partitions=[0, 1, 2])
+            assert publisher.flush(40) == 0, "the coordinator still waits"
+            assert publisher.commit() == schema.COMMITTED
+    assert unanswered.count == 1
+    assert time.monotonic() - began < 15
 
 
 def test_the_cluster_says_no_in_words(cluster):

@@ -42,14 +42,16 @@ LIFE_CYCLE = {
 FOR_LIBRDKAFKA = {"broker.session.timeout.ms": "3000"}
 
 #: More of the same for brokers that depend on each other: a silent replica leaves the in-sync set soon, a new leader
-#: is followed at once, and nobody waits half a minute for the answer of a controller that is gone. Sessions are longer:
-#: the others work, and need the processors, while one of them starts.
+#: is followed at once, and nobody waits half a minute for the answer of a controller that is gone, or a transaction for
+#: that of a leader: what is asked of a killed container's broker is not refused, since its address is gone as well.
+#: Sessions are longer: the others work, and need the processors, while one of them starts.
 CLUSTER_LIFE_CYCLE = {
     "broker.session.timeout.ms": "1000",
     "broker.heartbeat.interval.ms": "200",
     "replica.lag.time.max.ms": "1500",
     "replica.fetch.backoff.ms": "100",
     "replica.socket.timeout.ms": "1500",
+    "request.timeout.ms": "3000",
     "controller.socket.timeout.ms": "1500",
     "controller.quorum.election.backoff.max.ms": "300",
     "controller.quorum.request.timeout.ms": "1000",
@@ -66,6 +68,7 @@ GIVING_UP = (
     "controller.socket.timeout.ms",
     "replica.lag.time.max.ms",
     "replica.socket.timeout.ms",
+    "request.timeout.ms",
 )
 
 

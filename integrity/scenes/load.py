@@ -220,17 +220,21 @@ class Load:
         for worker in self._workers:
             worker.nudge()
 
-        def stalled() -> list[str]:
+        stalled: list[str] = []
+
+        def all_got_on() -> bool:
             now = self._standing()
-            return [name for name in before if now[name] <= before[name]]
+            # Kept for the words: whoever gets on after the last look has stalled nonetheless.
+            stalled[:] = [name for name in before if now[name] <= before[name]]
+            return not stalled
 
         try:
             wait_until(
-                lambda: not stalled(),
+                all_got_on,
                 what="every publisher and reader at work to get on",
                 seconds=PROGRESS_SECONDS,
                 check=self._watch(),
-                detail=lambda: f"stalled: {', '.join(stalled())}; errors so far: {self._errors()}",
+                detail=lambda: f"stalled: {', '.join(stalled)}; errors so far: {self._errors()}",
             )
         except (WaitTimeout, Stalled) as stall:
             raise Stalled(f"the work does not go on{self._last_fault()}: {stall}\n{self._known_by_now()}") from None
