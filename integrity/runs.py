@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import socket
 import stat
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -81,6 +82,8 @@ class Run:
         self._base = base
         self.directory = base / "runs" / self.id
         self._leases: dict[int, IO[str]] = {}
+        #: By name: what is to be closed when the run ends, before its folder is deleted.
+        self.closing: dict[str, Callable[[], None]] = {}
         #: What ``begin`` removed, in words.
         self.swept: list[str] = []
         for folder in ("runs", "locks", "ports"):
@@ -110,7 +113,8 @@ class Run:
 
     def lease_port(self) -> int:
         """A free loopback port that no other run of this user takes while this one lives."""
-        for port in random.sample(PORTS, len(PORTS)):
+        first = random.randrange(len(PORTS))
+        for port in itertools.chain(PORTS[first:], PORTS[:first]):
             lock = _try_lock(self._base / "ports" / str(port))
             if lock is None:
                 continue
@@ -136,6 +140,8 @@ class Run:
         if self._lock is None:
             return
         self._let_go_of_temporary_files()
+        while self.closing:
+            self.closing.popitem()[1]()
         end_processes(self.id)
         mounts.unmount_below(self.directory)
         shutil.rmtree(self.directory, ignore_errors=False)

@@ -513,17 +513,71 @@ def test_a_function_that_raises_is_reported_and_raised_again(run: Run, broker: E
         proxy.close()
 
 
-def test_nothing_is_left_when_closed(run: Run, broker: EmbeddedBroker) -> None:
-    threads, files = threading.active_count(), psutil.Process().num_fds()
+def test_a_closed_proxy_leaves_nothing_but_its_process_for_the_next_one(run: Run, broker: EmbeddedBroker) -> None:
+    Proxy(run).close()
+    threads, files, ports = threading.active_count(), psutil.Process().num_fds(), set(run._leases)
     proxy = Proxy(run, broker.bootstrap_servers)
-    folder, pid = proxy._folder, proxy._process.pid
+    process = psutil.Process(proxy.pid)
+    kept = process.num_fds()
     scene = Scene(proxy, driver("kafka-python"))
     scene.publish(scene.topic(), "a")
     proxy.close()
     proxy.close()
-    assert not psutil.pid_exists(pid)
-    assert not folder.exists()
-    assert (threading.active_count(), psutil.Process().num_fds()) == (threads, files)
+    assert (threading.active_count(), psutil.Process().num_fds(), set(run._leases)) == (threads, files, ports)
+    with Proxy(run, broker.bootstrap_servers) as following:
+        assert following.pid == process.pid
+        assert process.num_fds() == kept  # links of its own, no connection of the one before
+    with pytest.raises(ProxyFailed, match="closed"):
+        proxy.link("another")
+
+
+def test_the_next_proxy_knows_nothing_of_the_one_before(run: Run, broker: EmbeddedBroker) -> None:
+    events = []
+    before = Proxy(run, broker.bootstrap_servers, listener=lambda *event: events.append(event))
+    held = before.hold("Produce")
+    before.drop_answer("Produce", times=None)
+    before.slow_down(5.0)
+    with Proxy(run) as another:
+        assert another.pid != before.pid
+        before.close()
+        said = len(events)
+        proxy = Proxy(run, broker.bootstrap_servers)
+    with proxy:
+        assert proxy.pid == before.pid
+        scene = Scene(proxy, driver("kafka-python"))
+        began = time.monotonic()
+        assert scene.publish(scene.topic(), "a") == {"acknowledged": 1}
+        assert time.monotonic() - began < 5.0
+    assert len(events) == said
+    assert held.count == 0
+
+
+def test_a_process_that_has_ended_or_served_badly_serves_nobody_again(run: Run, broker: EmbeddedBroker) -> None:
+    with Proxy(run) as proxy:
+        first = psutil.Process(proxy.pid)
+    first.kill()
+    first.wait(10)
+    with Proxy(run, broker.bootstrap_servers) as proxy:
+        scene = Scene(proxy, driver("kafka-python"))
+        assert scene.publish(scene.topic(), "a") == {"acknowledged": 1}
+        second = psutil.Process(proxy.pid)
+        second.kill()
+        second.wait(10)
+    with Proxy(run) as proxy:
+        assert proxy.pid not in (first.pid, second.pid)
+
+
+def test_the_kept_process_ends_with_its_run() -> None:
+    run = Run.begin()
+    try:
+        with Proxy(run) as proxy:
+            process = psutil.Process(proxy.pid)
+        assert process.is_running()
+    finally:
+        run.end()
+    assert not process.is_running()
+    assert not run.closing
+    assert not run.directory.exists()
 
 
 def test_its_process_ends_when_the_caller_is_gone(run: Run, broker: EmbeddedBroker) -> None:

@@ -8,6 +8,6 @@ Feature: A single broker that crashed cuts a damaged log off where the damage be
     Scenario: Acknowledged messages behind a flipped bit are lost when the broker is killed, and the loss is found
       Given a running broker
       And a topic with 3 partitions
-      And 10,000 messages were acknowledged
+      And 3,000 messages were acknowledged
       When the broker is killed, one bit is flipped in the middle of a log, and it is started again
       Then acknowledged messages are found to be lost on disk

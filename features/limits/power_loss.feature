@@ -9,7 +9,7 @@ Feature: A single broker that leaves flushing to the system may lose acknowledge
     Scenario: Acknowledged messages that were never flushed are lost with the power, and the loss is found
       Given a running broker
       And a topic with 3 partitions
-      And 10,000 messages were acknowledged
+      And 3,000 messages were acknowledged
       When the power fails
       Then acknowledged messages are found to be lost on disk
 
@@ -19,6 +19,6 @@ Feature: A single broker that leaves flushing to the system may lose acknowledge
     Scenario: Every acknowledged message is lost when the broker comes back with an empty volume, and the loss is found
       Given a running broker
       And a topic with 3 partitions
-      And 10,000 messages were acknowledged
+      And 3,000 messages were acknowledged
       When the broker is stopped, all its data is gone, and it is started again
       Then every acknowledged message is found to be lost on disk

@@ -6,7 +6,7 @@ Feature: Acknowledged messages survive damage to what can be made again
   Background:
     Given a running broker
     And a topic with 3 partitions
-    And 10,000 messages were acknowledged
+    And 3,000 messages were acknowledged
 
   Rule: What can be made again from the messages may be lost
     Not promised: that indexes overwritten after an orderly stop are noticed; a broker trusts what it closed in order.

@@ -13,8 +13,8 @@ Feature: Flushed messages survive a power loss
     Not promised: anything about the messages that were not flushed; some of them may be there.
 
     Scenario Outline: Flushed messages survive a power loss that leaves <remains> of the unflushed ones
-      Given 5,000 messages were acknowledged and flushed
-      And 5,000 messages were acknowledged and not flushed
+      Given 2,000 messages were acknowledged and flushed
+      And 2,000 messages were acknowledged and not flushed
       When the power fails, and <remains> is left of what was written last
       Then every acknowledged message is read once, in order and unchanged
 
@@ -27,6 +27,6 @@ Feature: Flushed messages survive a power loss
     Not promised: the speed that publishing has without it.
 
     Scenario: Everything acknowledged survives a power loss when every message is flushed
-      Given 10,000 messages were acknowledged and flushed
+      Given 3,000 messages were acknowledged and flushed
       When the power fails
       Then every acknowledged message is read once, in order and unchanged

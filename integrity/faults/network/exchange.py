@@ -79,6 +79,10 @@ Rewriter = Callable[[ApiMessage, Exchange], "ApiMessage | Reply | Verdict | None
 
 
 # -- between the processes ------------------------------------------------------------------------------
+#: The command to forget everything, and to serve another proxy.
+RENEW = "renew"
+
+
 @dataclass(frozen=True)
 class Struck:
     """A rule or condition struck; frame is the request's when it is held."""

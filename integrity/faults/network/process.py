@@ -1,10 +1,16 @@
-"""The proxy's process as the caller sees it: started, spoken to, and ended with certainty."""
+"""The proxy's process as the caller sees it: started, spoken to, used again, and ended with certainty.
+
+One takes a third of a second of processor time to start, all of it imports. So a process that has served a proxy well
+is kept for the next one of its run, to which it is as new: see ``server.Server``.
+"""
 
 from __future__ import annotations
 
 import itertools
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import integrity
-from integrity.faults.network.exchange import Command, Done
+from integrity.faults.network.exchange import RENEW, Command, Done
+from integrity.runs import Run
 from integrity.waiting import scaled
 
 #: Bounds in seconds, before timeout_factor: the process' start, a command, its end.
@@ -26,20 +33,60 @@ REWRITE_SECONDS = 30.0
 
 SERVER = "integrity.faults.network.server"
 
+#: Under which name a run is to close the process that is kept for it.
+_CLOSING = "proxy"
+
+
+def _nobody(message: object) -> None:
+    """Who hears a process that serves no proxy, which has nothing to say."""
+
 
 class ProxyFailed(Exception):
     """The proxy's process did not start, ended by itself, or did not do as told; the text has its last words."""
 
 
-class Process:
-    """Starts the process; ``heard`` is called on a thread with every message that is no answer to a command.
+#: By run: the process that has served a proxy and is ready for the next one.
+_kept: dict[str, Process] = {}
 
-    folder: for its log; it stands in the command line, so that a sweep of the run finds the process.
+
+def take(run: Run, heard: Callable[[Any], None]) -> Process:
+    """The process that was kept, if it still lives, or a new one. Raises ProxyFailed.
+
+    ``heard`` is called on a thread with every message that is no answer to a command.
     """
+    kept = _kept.pop(run.id, None)
+    if kept is not None and kept.is_alive:
+        kept.heard = heard
+        return kept
+    if kept is not None:
+        kept.close()
+    return Process(run, heard)
 
-    def __init__(self, folder: Path, heard: Callable[[Any], None]) -> None:
-        self._log = folder / "proxy.log"
-        self._heard = heard
+
+def give_back(process: Process) -> None:
+    """Its proxy is closed: keep it for the next one of its run, or end it where that cannot be."""
+    run = process.run
+    if run.id in _kept or process.errors or not process.renew():
+        process.close()
+        return
+    _kept[run.id] = process
+    run.closing[_CLOSING] = lambda: _close_kept(run)
+
+
+def _close_kept(run: Run) -> None:
+    kept = _kept.pop(run.id, None)
+    if kept is not None:
+        kept.close()
+
+
+class Process:
+    """Starts the process; see ``take``. Its folder's name stands in the command line: a sweep of the run finds it."""
+
+    def __init__(self, run: Run, heard: Callable[[Any], None]) -> None:
+        self.run = run
+        self.heard = heard
+        self._folder = Path(tempfile.mkdtemp(prefix="proxy-", dir=run.directory))
+        self._log = self._folder / "proxy.log"
         self._channel, theirs = Pipe()
         self._sending = threading.Lock()
         self._numbers = itertools.count(1)
@@ -50,7 +97,7 @@ class Process:
         self.errors: list[Exception] = []
         with theirs, open(self._log, "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", SERVER, f"{folder}/", str(theirs.fileno()), str(scaled(REWRITE_SECONDS))],
+                [sys.executable, "-m", SERVER, f"{self._folder}/", str(theirs.fileno()), str(scaled(REWRITE_SECONDS))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -95,9 +142,23 @@ class Process:
         if self._ended and not self._closing:
             raise ProxyFailed(f"the proxy's process ended with {self._process.wait()}:\n{self.log()}")
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be told anything."""
+        return not self._ended
+
     def log(self) -> str:
         """What it wrote; nothing, unless it failed."""
         return self._log.read_text(errors="replace")
+
+    def renew(self) -> bool:
+        """Have it forget everything; whatever it still had to say is heard when this returns. False when it cannot."""
+        try:
+            self.command(RENEW)
+        except ProxyFailed:
+            return False
+        self.heard = _nobody
+        return not self.errors
 
     def close(self) -> None:
         """End it, at last by force, and wait until it and the thread are gone."""
@@ -111,6 +172,7 @@ class Process:
             self._process.wait()
         self._thread.join()
         self._channel.close()
+        shutil.rmtree(self._folder)
 
     def _await(self, number: int, what: str, seconds: float) -> Done:
         with self._changed:
@@ -135,7 +197,7 @@ class Process:
                     self._changed.notify_all()
             else:
                 try:
-                    self._heard(message)
+                    self.heard(message)
                 except Exception as error:  # noqa: BLE001 - the caller's listener; raised again by check()
                     self.errors.append(error)
         with self._changed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 from kafka.protocol.api_message import ApiMessage
 
 from integrity.brokers.probe import split_address
-from integrity.faults.network import wire
+from integrity.faults.network import process, wire
 from integrity.faults.network.exchange import Ask, Learned, Noticed, Struck
 from integrity.faults.network.fault import Fault
 from integrity.faults.network.operations import Operations
-from integrity.faults.network.process import Process, ProxyFailed
+from integrity.faults.network.process import ProxyFailed
 from integrity.faults.network.rewriting import Rewriting
 from integrity.listening import Listener, ignore
 from integrity.runs import Run
@@ -58,9 +57,7 @@ class Proxy(Operations):
         self._closed = False
         number = run.lease_port()
         self._ports.append(number)
-        self._folder = run.directory / f"proxy-{number}"
-        self._folder.mkdir()
-        self._process = Process(self._folder, self._heard)
+        self._process = process.take(run, self._heard)
         self._rewriting = Rewriting(self._functions, self._names, self._process.tell, self._heard)
         self._rewriting.start()
         try:
@@ -86,13 +83,13 @@ class Proxy(Operations):
 
     def lead(self, name: str, broker: str) -> None:
         """Make a link lead to a broker's ``host:port``, for connections from now on."""
-        self._process.command("lead", name, split_address(broker))
+        self._command("lead", name, split_address(broker))
         self.links[name].broker = broker
 
     def _open(self, name: str, port: int, broker: str | None) -> Link:
         if port not in self._ports:
             self._ports.append(port)
-        self._process.command("listen", name, port)
+        self._command("listen", name, port)
         link = self.links[name] = Link(name, f"127.0.0.1:{port}", None)
         if broker is not None:
             self.lead(name, broker)
@@ -105,7 +102,7 @@ class Proxy(Operations):
 
     def connections(self) -> list[tuple[int, str, str | None]]:
         """(number, link, client id) of every connection open now; the client id is None before its first request."""
-        return self._process.command("connections")
+        return self._command("connections")
 
     # -- requests of one's own ----------------------------------------------------------------------------
     def ask(self, message: ApiMessage, version: int, *, link: str | None = None) -> ApiMessage | None:
@@ -126,15 +123,14 @@ class Proxy(Operations):
         self._process.check()
 
     def close(self) -> None:
-        """End the process and the threads, close every connection, give the ports back; then as ``check``."""
+        """Close every connection, give back ports and process, end the thread; then as ``check``."""
         if self._closed:
             return
         self._closed = True
-        self._process.close()
+        process.give_back(self._process)
         self._rewriting.stop()
         for port in self._ports:
             self._run.release_port(port)
-        shutil.rmtree(self._folder)
         for error in self._rewriting.errors + self._process.errors:
             raise error
 
@@ -148,10 +144,12 @@ class Proxy(Operations):
     def _lift(self, fault: Fault) -> None:
         if self._closed:
             return
-        self._process.command("lift", fault.number)
+        self._command("lift", fault.number)
         self.listener("network", "lifted", f"{fault.words}, which struck {fault.count} times")
 
     def _command(self, what: str, *arguments: object) -> Any:
+        if self._closed:
+            raise ProxyFailed("the proxy is closed")  # its process may serve another one
         return self._process.command(what, *arguments)
 
     def _heard(self, message: object) -> None:

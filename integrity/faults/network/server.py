@@ -1,7 +1,8 @@
 """The proxy's own process: links, connections, and the caller's commands, on one thread.
 
 Started by integrity.faults.network.process with the number of an inherited socket to the caller. It ends when told to,
-and by itself when the caller is gone.
+and by itself when the caller is gone. For each proxy that it serves there is a Server of its own, so that nothing of
+one is left to the next.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from integrity.faults.network import codec
 from integrity.faults.network.addresses import Address, Addresses
 from integrity.faults.network.connection import Connection, close_socket
-from integrity.faults.network.exchange import Ask, Done, Learned, Noticed, Struck, Told
+from integrity.faults.network.exchange import RENEW, Ask, Done, Learned, Noticed, Struck, Told
 from integrity.faults.network.loop import Loop
 from integrity.faults.network.rules import Action, Condition, Rule, Tally, Where
 
@@ -36,7 +37,7 @@ class Effect:
 
 
 class Server:
-    """State of the proxy's process."""
+    """All that the process knows while it serves one proxy."""
 
     def __init__(self, channel: Channel, rewrite_seconds: float) -> None:
         self.loop = Loop()
@@ -54,12 +55,17 @@ class Server:
         self._asked: dict[int, Callable[[Told], None]] = {}
         self._last_connection = 0
         self._running = True
+        #: The command after which another server is to serve the next proxy.
+        self._renewal: int | None = None
 
     # -- the caller ---------------------------------------------------------------------------------------
-    def run(self) -> None:
-        """Serve until told to close."""
+    def run(self, command: int) -> int | None:
+        """Serve until told to close, or to renew: then returns the number of that command.
+
+        command: the number of the one that is done when this server is ready; 0 for the process' start.
+        """
         self.loop.reading(self._channel, self._hear)
-        self.tell(Done(0))
+        self.tell(Done(command))
         while self._running:
             self.loop.turn()
         for connection in list(self._connections.values()):
@@ -67,6 +73,7 @@ class Server:
         for listener, _ in self._listeners.values():
             listener.close()
         self.loop.close()
+        return self._renewal
 
     def tell(self, message: object) -> None:
         """Say something to the caller."""
@@ -85,6 +92,9 @@ class Server:
             done = self._asked.pop(message.token, None)
             if done is not None:
                 done(message)
+            return
+        if message.what == RENEW:
+            self._running, self._renewal = False, message.number
             return
         try:
             value = getattr(self, f"do_{message.what}")(*message.arguments)
@@ -260,7 +270,10 @@ def main() -> None:
     """Serve; the arguments are the run's folder, the number of the inherited socket, and the seconds to rewrite."""
     _, _, number, seconds = sys.argv
     os.set_inheritable(int(number), False)
-    Server(Channel(int(number)), float(seconds)).run()
+    channel = Channel(int(number))
+    command: int | None = 0
+    while command is not None:
+        command = Server(channel, float(seconds)).run(command)
 
 
 if __name__ == "__main__":
