@@ -46,6 +46,11 @@ def _need(feature) -> str:
     return next((need for need in (CLUSTER, SEVERABLE, OWN_BROKER) if need in feature.tags), ONE_BROKER)
 
 
+def serves(has: str, need: str) -> bool:
+    """Whether brokers for one need serve another: a network that can be cut need not be."""
+    return has == need or (has, need) == (SEVERABLE, CLUSTER)
+
+
 def stop_at_once(error: SuiteError) -> NoReturn:
     """End the process with one line. A hook that raises would run every reporter over features that never began."""
     sys.stdout.flush()
@@ -85,6 +90,8 @@ class Session:
         #: Brokers with other settings that scenarios of the feature in hand have asked for, by these settings.
         self._others: dict[ServerSettings, Broker] = {}
         self.scene: Scene | None = None
+        #: For which need ``broker`` was made.
+        self._broker_is = ONE_BROKER
         self._broker_error: Exception | None = None
         self._spare: Broker | None = None
         self._spare_is = ONE_BROKER
@@ -154,7 +161,7 @@ class Session:
         terms = Terms(facts.broker, facts.seed, progress.is_interactive())
         lengths = features.lengths(runner, lambda feature: _need(feature) in (CLUSTER, SEVERABLE))
         needs = {index: need for index in lengths if (need := _need(runner.features[index])) != OWN_BROKER}
-        self._crew = Crew(workers, lengths, terms, self.run.directory, needs=needs)
+        self._crew = Crew(workers, lengths, terms, self.run.directory, needs=needs, serves=serves)
         features.hand_out(runner, self._crew, self.reports.receive, self._lose)
 
     def _lose(self, error: SuiteError) -> None:
@@ -168,10 +175,10 @@ class Session:
 
         One that cannot start is remembered: raised here, it would turn into silent skips.
         """
-        before, self._needed = self._needed, _need(feature)
+        self._needed = _need(feature)
         if self._ahead:
             self._ahead.pop(0)
-        if self._needed != before:
+        if not serves(self._broker_is, self._needed):
             try:
                 self._discard_broker()
             except Exception as error:  # noqa: BLE001 - no fault of this feature; the run's end tries again, and raises
@@ -187,6 +194,7 @@ class Session:
             return
         if self._needed != OWN_BROKER:
             spare = self._take_spare()
+            self._broker_is = self._needed
             try:
                 self.broker = spare or self._create(self._needed)
                 if spare is None:
@@ -212,7 +220,7 @@ class Session:
         """Have the next feature's broker boot while this one's scenarios run: a boot is mostly waiting."""
         if self._spare is not None or not self._ahead or not self.brokers.boot or self._ahead[0] == OWN_BROKER:
             return
-        if self.brokers.lasting and self.broker is not None and self._ahead[0] == self._needed:
+        if self.brokers.lasting and self.broker is not None and serves(self._broker_is, self._ahead[0]):
             return  # the one that is there will serve it as well
         spare = None
         try:

@@ -14,6 +14,7 @@ import pytest
 from behave.model_type import Status
 from behave.parser import parse_feature
 
+from integrity import session
 from integrity.settings import Settings
 from integrity.side_by_side import features
 from integrity.side_by_side.crew import Crew, WorkerDied
@@ -71,6 +72,8 @@ def test_what_has_to_wait_is_taken_to_be_longer():
     assert features._length(short) == 1.0
     assert features._length([*short, "the broker is killed and started again"]) == 5.0
     assert features._length([*short, "a consumer group reads what transactions have committed"]) == 6.0
+    assert features._length([*short, "the broker is killed and started again 10 times in a row"]) == 41.0
+    assert features._length(["the leader is killed", "every broker is stopped and started again"]) == 13.0
 
 
 class At:
@@ -112,6 +115,23 @@ def test_a_worker_goes_on_with_what_it_has_and_begins_with_what_nobody_has(tmp_p
         assert each.at == wanted
     assert second.has == "three"
     assert third.has == "one"
+    idle._workers.clear()
+
+
+def test_what_serves_another_need_as_well_is_kept_for_it(tmp_path):
+    """Protects from a cluster being taken down, and another one started, since the next feature asks for less."""
+    needs = {0: "one", 1: "severable_cluster", 2: "cluster", 3: "one"}
+    idle = Crew(0, {}, TERMS, tmp_path, [], needs, serves=session.serves)
+    idle._waiting = {0: 1.0, 1: 5.0, 2: 3.0, 3: 9.0}
+    reader, second = idle._workers = [At(), At()]
+    for each, wanted, has in (
+        (reader, 0, "one"),
+        (second, 1, "severable_cluster"),
+        (second, 2, "severable_cluster"),
+        (second, 3, "one"),
+    ):
+        each.at = idle._hand_out(each)
+        assert (each.at, each.has) == (wanted, has)
     idle._workers.clear()
 
 

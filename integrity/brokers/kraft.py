@@ -44,10 +44,12 @@ FOR_LIBRDKAFKA = {"broker.session.timeout.ms": "3000"}
 #: More of the same for brokers that depend on each other: a silent replica leaves the in-sync set soon, a new leader
 #: is followed at once, and nobody waits half a minute for the answer of a controller that is gone, or a transaction for
 #: that of a leader: what is asked of a killed container's broker is not refused, since its address is gone as well.
-#: Sessions are longer: the others work, and need the processors, while one of them starts.
+#: Sessions are longer and heartbeats fewer (15 a second took a cluster half of what it needs with nothing to do): the
+#: others work, and need the processors, while one of them starts.
 CLUSTER_LIFE_CYCLE = {
-    "broker.session.timeout.ms": "1000",
-    "broker.heartbeat.interval.ms": "200",
+    "broker.session.timeout.ms": "1200",
+    "broker.heartbeat.interval.ms": "300",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     "replica.lag.time.max.ms": "1500",
     "replica.fetch.backoff.ms": "100",
     "replica.socket.timeout.ms": "1500",

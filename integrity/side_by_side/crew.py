@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -88,12 +89,15 @@ class Crew:
         folder: Path,
         words: Sequence[str] | None = None,
         needs: Mapping[int, str] | None = None,
+        serves: Callable[[str, str], bool] = operator.eq,
     ) -> None:
         """size: how many workers at most. lengths: index of each feature to run, in order, to how long it takes next to
         others. folder: of the run, for what workers print. words: a worker's command line, this process's by default.
-        needs: what a feature needs, where what a worker has for it serves the worker's next one with the same need.
+        needs: what a feature needs, where a worker keeps what it has for its next one; serves: whether what a worker
+        has for one need serves another.
         """
         self._needs = dict(needs or {})
+        self._serves = serves
         self._terms = terms
         self._folder = folder
         self._words = words or [sys.executable, "-m", "behave", *sys.argv[1:]]
@@ -195,13 +199,19 @@ class Crew:
         first = next(iter(self._waiting))
         chosen = first
         if taken and min(taken) < first:
-            others = {other.has for other in self._workers if other is not worker}
-            served = [index for index in self._waiting if worker.has and self._needs.get(index) == worker.has]
-            unserved = [index for index in self._waiting if self._needs.get(index) not in others]
+            others = [other for other in self._workers if other is not worker]
+            served = [index for index in self._waiting if self._has_for(worker, index)]
+            unserved = [i for i in self._waiting if not any(self._has_for(other, i) for other in others)]
             chosen = max(served or unserved or self._waiting, key=lambda index: self._waiting[index])
-        worker.has = self._needs.get(chosen)
+        if not self._has_for(worker, chosen):
+            worker.has = self._needs.get(chosen)
         del self._waiting[chosen]
         return chosen
+
+    def _has_for(self, worker: _Worker, index: int) -> bool:
+        """Whether the worker has what that feature needs."""
+        need = self._needs.get(index)
+        return worker.has is not None and need is not None and self._serves(worker.has, need)
 
     def _gone(self, worker: _Worker) -> None:
         """A worker has closed its end: because it was through, or was told to, or because it died."""

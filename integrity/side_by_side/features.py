@@ -22,14 +22,19 @@ MEMORY = 2 << 30
 MOST_WORKERS = 6
 
 #: A feature's scenarios take about this much longer with three brokers than with one.
-CLUSTERS_FACTOR = 2.0
+CLUSTERS_FACTOR = 1.5
 
 #: And this much (in scenarios of no particular length) where their steps speak of what one has to wait for.
 LONGER = {
     re.compile(r"started again|killed|stopped|frozen|the power"): 4.0,
     re.compile(r"transaction"): 3.0,
+    re.compile(r"again and again|cut off"): 3.0,
     re.compile(r"group"): 2.0,
 }
+
+#: What a step speaks of may happen as many times as it says, or to each of three brokers.
+OFTEN = re.compile(r"(\d+) times")
+TO_EACH = re.compile(r"every broker")
 
 #: Formats of behave's whose output may be passed on piece by piece, as text. Others are files of their own.
 PASSED_ON = {"plain", "pretty", "progress", "progress2", "progress3"}
@@ -76,7 +81,15 @@ def lengths(runner, is_cluster: Callable[[Any], bool]) -> dict[int, float]:
 
 def _length(steps: Sequence[str]) -> float:
     """About how long a scenario with these steps takes, compared to one in which nothing is waited for."""
-    return 1.0 + sum(more for words, more in LONGER.items() if any(map(words.search, steps)))
+    return 1.0 + sum(
+        more * max((_times(step) for step in steps if words.search(step)), default=0) for words, more in LONGER.items()
+    )
+
+
+def _times(step: str) -> int:
+    """How many times the step has to be waited for."""
+    often = OFTEN.search(step)
+    return int(often[1]) if often else 3 if TO_EACH.search(step) else 1
 
 
 def hand_out(runner, crew: Crew, receive: Callable[[Any, Any], None], lost: Callable[[WorkerDied], None]) -> None:
