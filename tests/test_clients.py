@@ -180,6 +180,37 @@ def test_a_member_whose_coordinator_is_away_asks_for_it_some_times_a_second(
         run.release_port(gone)
 
 
+def test_a_publisher_whose_coordinator_is_away_asks_for_it_some_times_a_second(
+    broker: EmbeddedBroker, topic: str, run: Run
+) -> None:
+    """The same for transactions; kafka-python alone asks as often as it can, or drops what it wanted to ask."""
+    gone = run.lease_port()
+    try:
+        with driver("kafka-python").publisher(
+            broker.connection, transactional_id=f"tx-{topic}", delivery_timeout=10.0
+        ) as publisher:
+            client, cluster = publisher._producer._sender._client, publisher._producer._sender._client.cluster
+            add, named = cluster.add_coordinator, []
+
+            def add_one_that_is_gone(*given: object) -> str:
+                named.append(add(*given))
+                cluster._coordinator_brokers[named[-1]].port = gone
+                return named[-1]
+
+            cluster.add_coordinator = add_one_that_is_gone
+            coordinator = publisher._producer._transaction_manager._transaction_coordinator
+            cluster._coordinator_brokers[coordinator].port = gone
+            client._manager._conns[coordinator].close()
+            publisher.begin()
+            publisher.publish(topic, 1)
+            assert publisher.flush(1) == 1
+            assert 1 < len(named) < 40
+            cluster.add_coordinator = add
+            assert publisher.commit() == "committed"
+    finally:
+        run.release_port(gone)
+
+
 def rows_of(directory: Path, table: str) -> list[dict]:
     files = sorted((directory / table).glob("part-*.parquet"))
     return pa.concat_tables([pq.read_table(file) for file in files]).to_pylist() if files else []

@@ -29,6 +29,10 @@ from integrity.waiting import scaled, wait_until
 #: Records of a transaction, at most.
 TAKEN_AT_ONCE = 500
 
+#: Seconds for which a transaction is left open before its commit: a fault is likely to meet one, and what is published
+#: meanwhile is copied by one transaction, not by many, each of which costs every broker a dozen requests.
+OPEN_SECONDS = 0.2
+
 #: A copier silent for so long (seconds) is given up, and its partitions go to the others. One that was only slow
 #: is refused its commit and begins anew, so a busy machine costs time and nothing else.
 SESSION_SECONDS = 5.0
@@ -75,7 +79,7 @@ class Copier:
                     publisher = at_the_end.enter_context(self._publisher())
                     self._in_doubt = False  # its making has ended whatever was open under its transactional id
                     reader.subscribe([self._source])
-                    while not worker.stopping.is_set() and self._step(reader, publisher):
+                    while not worker.stopping.is_set() and self._step(worker, reader, publisher):
                         pass
             except self._scene.driver.errors as error:
                 self._trouble(error)
@@ -107,7 +111,7 @@ class Copier:
             delivery_timeout=END_SECONDS,
         )
 
-    def _step(self, reader: Reader, publisher: Publisher) -> bool:
+    def _step(self, worker: Worker, reader: Reader, publisher: Publisher) -> bool:
         """Copy what one poll brings; whether reader and publisher are good for another one."""
         records = reader.poll(POLL_SECONDS, TAKEN_AT_ONCE)
         if not records:
@@ -120,6 +124,7 @@ class Copier:
             self._trouble(error)
             self.endings[schema.ABORTED] += 1  # by the next publisher
             return False
+        worker.stopping.wait(OPEN_SECONDS)
         self.gate.wait(scaled(READ_SECONDS))
         if self._cut_off is not None:
             # In force for good: a client that is closed may not even abort what it has begun.

@@ -73,10 +73,14 @@ class _SenderClient(KafkaNetClient):
         ``_maybe_send_pending_request``). When its partitions were never added to a transaction, the transaction hangs
         until its messages are given up, and the sender takes a whole processor meanwhile. With the request kept they
         are not given up before the coordinator is reached, as with Kafka's own client.
+
+        The sender asks for the coordinator again at once, and until there is another one it is named the one that is
+        away: so it is told a moment later.
         """
         try:
             return super().await_ready(node_id, timeout_ms)
         except KafkaConnectionError:
+            self.poll(timeout_ms=SENDER_WAIT_MS)
             return False
 
     def send(self, node_id: int, request: ApiMessage, **options: Any) -> Future:
