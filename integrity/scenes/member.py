@@ -22,7 +22,7 @@ TAKEN_AT_ONCE = 50
 #: in which a busy machine will have let them answer. The others learn of a change within a heartbeat.
 MORTAL_SESSION_SECONDS = 1.5
 SESSION_SECONDS = 10.0
-HEARTBEAT_SECONDS = 0.2
+HEARTBEAT_SECONDS = 0.1
 
 #: The broker's answers to a commit by somebody who is a member no longer, or was one of an older generation:
 #: ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID and REBALANCE_IN_PROGRESS (kafka.apache.org/protocol, "Error Codes").
