@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from kafka.protocol.metadata import MetadataRequest
 
 from integrity.brokers import probe
 from integrity.brokers.embedded import EmbeddedBroker
+from integrity.brokers.probe import split_address
 from integrity.clients import DRIVERS, Connection, Driver, Message, PublisherOptions, Record, driver
 from integrity.faults.network import CUT, DROP, Batch, Exchange, Proxy, ProxyFailed, Records, Reply, answers
 from integrity.faults.network.process import SERVER
@@ -550,6 +552,24 @@ def test_the_next_proxy_knows_nothing_of_the_one_before(run: Run, broker: Embedd
         assert time.monotonic() - began < 5.0
     assert len(events) == said
     assert held.count == 0
+
+
+def test_a_connection_that_is_on_its_way_to_the_broker_is_closed_with_its_proxy(run: Run) -> None:
+    """The process goes on: a client that nobody answers would wait for its time-out."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as at_the_end:
+        address = full.getsockname()
+        for _ in range(3):  # more than it keeps, and it takes none
+            waiting = at_the_end.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        proxy = Proxy(run, f"127.0.0.1:{address[1]}")
+        client = at_the_end.enter_context(socket.create_connection(split_address(proxy.bootstrap_servers), timeout=10))
+        assert proxy.connections() == []
+        files = psutil.Process(proxy.pid).num_fds()
+        proxy.close()
+        assert client.recv(1) == b""
+        with Proxy(run) as following:
+            assert psutil.Process(following.pid).num_fds() == files - 3
 
 
 def test_a_process_that_has_ended_or_served_badly_serves_nobody_again(run: Run, broker: EmbeddedBroker) -> None:

@@ -51,6 +51,8 @@ class Server:
         self._listeners: dict[str, tuple[socket.socket, Address]] = {}
         self._brokers: dict[str, Address] = {}
         self._connections: dict[int, Connection] = {}
+        #: Ends of connections that are not there yet: the client's, and the one to the broker.
+        self._coming: set[tuple[socket.socket, socket.socket]] = set()
         self._names: dict[Any, str] = {}
         self._asked: dict[int, Callable[[Told], None]] = {}
         self._last_connection = 0
@@ -70,6 +72,9 @@ class Server:
             self.loop.turn()
         for connection in list(self._connections.values()):
             connection.close()
+        for ends in self._coming:
+            for end in ends:
+                close_socket(end)
         for listener, _ in self._listeners.values():
             listener.close()
         self.loop.close()
@@ -248,6 +253,7 @@ class Server:
         problem = broker.connect_ex(address)
 
         def connected() -> None:
+            self._coming.discard((client, broker))
             self.loop.forget(broker)
             if broker.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 # The broker refuses, so its link ends the connection. No event: clients try many times a second.
@@ -263,6 +269,7 @@ class Server:
             close_socket(broker)
             close_socket(client)
         else:
+            self._coming.add((client, broker))
             self.loop.writing(broker, connected)
 
 
