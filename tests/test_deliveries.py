@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from integrity.clients import Record
+from integrity.scenes import groups
 from integrity.scenes.deliveries import Commit, Delivery, never_delivered, repeated, repeated_though_committed
+from integrity.scenes.groups import Group
 from integrity.scenes.order import overtaken, partitions_of_keys, turns
+from integrity.waiting import WaitTimeout
 
 PLACE = ("orders", 0)
 OTHER = ("orders", 1)
@@ -22,6 +27,34 @@ def record(offset: int, publisher: int = 0, sequence: int | None = None, key: by
 def test_what_no_member_was_handed():
     deliveries = handed(0, 2) + handed(1, place=OTHER)
     assert never_delivered(deliveries, [record(0), record(1), record(2), record(1, partition=1)]) == [(PLACE, 1)]
+
+
+class Handed:
+    """A member that is handed so many records more at each look."""
+
+    is_at_work = True
+
+    def __init__(self, number: int, more: int) -> None:
+        self.number, self._more, self._looks = number, more, 0
+
+    @property
+    def deliveries(self) -> list[None]:
+        self._looks += 1
+        return [None] * (self._looks * self._more)
+
+    def check(self) -> None:
+        """Nothing has gone wrong."""
+
+
+def test_a_group_has_enough_only_when_every_member_was_handed_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka fills one partition after the other: a hundred records may all be one member's."""
+    group = Group.__new__(Group)
+    group.name, group.members = "group", [Handed(1, 30), Handed(2, 1)]
+    group.wait_for_more(100)
+    monkeypatch.setattr(groups, "READ_SECONDS", 0.1)
+    group.members = [Handed(1, 30), Handed(2, 0)]
+    with pytest.raises(WaitTimeout, match="every member some of them, in vain: .*member 2 was handed 0"):
+        group.wait_for_more(100)
 
 
 def test_the_same_offset_of_another_partition_is_another_record():

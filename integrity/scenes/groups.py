@@ -68,13 +68,21 @@ class Group:
         )
 
     def wait_for_more(self, count: int) -> None:
-        """Wait until its members have been handed ``count`` records more than now."""
-        goal = self.handed + count
+        """Wait until its members have been handed ``count`` records more than now, and each of them some.
+
+        A publisher may fill one partition after the other: so many records may all be in those of one member.
+        """
+        before = {member.number: len(member.deliveries) for member in self._at_work()}
+
+        def handed() -> dict[int, int]:
+            return {m.number: len(m.deliveries) - before[m.number] for m in self._at_work() if m.number in before}
+
         wait_until(
-            lambda: self.handed >= goal,
-            what=f"{self.name} to be handed {count:,} more records",
+            lambda: sum(handed().values()) >= count and all(handed().values()),
+            what=f"{self.name} to be handed {count:,} more records, and every member some of them",
             seconds=READ_SECONDS,
             check=self.check,
+            detail=lambda: ", ".join(f"member {number} was handed {more:,}" for number, more in handed().items()),
         )
 
     def finish(self, ends: Mapping[Partition, int]) -> None:
@@ -103,11 +111,6 @@ class Group:
             member.check()
 
     # -- what became of it --------------------------------------------------------------------------
-    @property
-    def handed(self) -> int:
-        """How many records its members have been handed, the repeated ones included."""
-        return sum(len(member.deliveries) for member in self.members)
-
     @property
     def deliveries(self) -> list[Delivery]:
         """All that was handed to its members, in the order of time."""
