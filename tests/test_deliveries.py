@@ -53,7 +53,7 @@ def test_a_group_has_enough_only_when_every_member_was_handed_some(monkeypatch: 
     group.wait_for_more(100)
     monkeypatch.setattr(groups, "READ_SECONDS", 0.1)
     group.members = [Handed(1, 30), Handed(2, 0)]
-    with pytest.raises(WaitTimeout, match="every member some of them, in vain: .*member 2 was handed 0"):
+    with pytest.raises(WaitTimeout, match=r"every member some of them, in vain: .*member 2 was handed 0"):
         group.wait_for_more(100)
 
 
