@@ -30,10 +30,6 @@ ROLE_SECONDS = 30.0
 SYNC_SECONDS = 30.0
 USABLE_SECONDS = 3.0
 
-#: Seconds between two looks at who leads or is in sync: brokers that take over, or catch up, have better things to do
-#: than to be asked.
-LOOK_SECONDS = 0.1
-
 T = TypeVar("T")
 
 
@@ -260,7 +256,7 @@ class Cluster(Broker):
             seconds=seconds,
             check=self.check_alive,
             detail=self._missing,
-            poll_seconds=LOOK_SECONDS,
+            poll_seconds=0.05,
         )
 
     def _missing(self) -> str:

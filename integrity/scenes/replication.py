@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from integrity.brokers import administration
 from integrity.brokers.base import Broker
-from integrity.brokers.cluster import LOOK_SECONDS, ROLE_SECONDS, Cluster, State, as_cluster
+from integrity.brokers.cluster import ROLE_SECONDS, Cluster, State, as_cluster
 from integrity.faults import process
 from integrity.scene import Scene
 from integrity.scenes.groups import Groups
@@ -157,7 +157,6 @@ class Replication:
             seconds=ROLE_SECONDS,
             check=self.cluster.check_alive,
             detail=lambda: f"it is still the leader of {self.led_by(node)}",
-            poll_seconds=LOOK_SECONDS,
         )
 
     def recovered(self) -> None:
