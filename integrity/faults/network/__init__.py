@@ -100,8 +100,8 @@ What is no Kafka frame (a length below 8 or above 100 MiB, the broker's own limi
 event says so, and from then on its bytes pass as they are, for the broker to refuse; faults of connections still work.
 Frames that kafka-python cannot decode, or not encode again to the same bytes, pass unchanged, and when a rule wanted to
 read one an event says so. Every wait is bounded; a function that takes longer than 30 s costs its connection.
-``close()`` ends the process, both threads and all sockets, and returns the ports; the process also ends when its
-caller dies.
+``close()`` closes all sockets, ends the rewriting thread and returns the ports. The process forgets everything and is
+kept for the next proxy of its run; it ends with the run, and when its caller dies.
 """
 
 from integrity.faults.network import answers
