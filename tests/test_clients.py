@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from kafka.cluster import ClusterMetadata
 
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
@@ -155,60 +157,60 @@ def test_a_reader_asks_again_when_the_leader_is_no_broker_it_knows(broker: Embed
         wait_until(all_read, what="the reader to have read the ten messages", seconds=10)
 
 
+@contextlib.contextmanager
+def coordinators_named_at(cluster: ClusterMetadata, port: int) -> Iterator[list[str]]:
+    """kafka-python is named every coordinator at this port; yields the names it was given."""
+    add, named = cluster.add_coordinator, []
+
+    def add_one_there(*given: object) -> str:
+        named.append(add(*given))
+        cluster._coordinator_brokers[named[-1]].port = port
+        return named[-1]
+
+    cluster.add_coordinator = add_one_there
+    try:
+        yield named
+    finally:
+        cluster.add_coordinator = add
+
+
+@pytest.fixture
+def gone(run: Run) -> Iterator[int]:
+    """A port at which nobody listens."""
+    port = run.lease_port()
+    yield port
+    run.release_port(port)
+
+
 def test_a_member_whose_coordinator_is_away_asks_for_it_some_times_a_second(
-    broker: EmbeddedBroker, topic: str, run: Run
+    broker: EmbeddedBroker, topic: str, gone: int
 ) -> None:
     """The other brokers name it until there is a new one; kafka-python alone asks them a thousand times a second."""
-    gone = run.lease_port()
-    try:
-        with driver("kafka-python").reader(broker.connection, group=f"g-{topic}") as reader:
-            reader.subscribe([topic])
-            cluster = reader._consumer._client.cluster
-            add, named = cluster.add_coordinator, []
-
-            def add_one_that_is_gone(*given: object) -> str:
-                named.append(add(*given))
-                cluster._coordinator_brokers[named[-1]].port = gone
-                return named[-1]
-
-            cluster.add_coordinator = add_one_that_is_gone
+    with driver("kafka-python").reader(broker.connection, group=f"g-{topic}") as reader:
+        reader.subscribe([topic])
+        with coordinators_named_at(reader._consumer._client.cluster, gone) as named:
             assert reader.drain(1.0) == 0
             assert 1 < len(named) < 50
-            cluster.add_coordinator = add
-            wait_until(lambda: reader.drain(0.05) or reader.positions(), what="the member to have joined", seconds=10)
-    finally:
-        run.release_port(gone)
+        wait_until(lambda: reader.drain(0.05) or reader.positions(), what="the member to have joined", seconds=10)
 
 
 def test_a_publisher_whose_coordinator_is_away_asks_for_it_some_times_a_second(
-    broker: EmbeddedBroker, topic: str, run: Run
+    broker: EmbeddedBroker, topic: str, gone: int
 ) -> None:
     """The same for transactions; kafka-python alone asks as often as it can, or drops what it wanted to ask."""
-    gone = run.lease_port()
-    try:
-        with driver("kafka-python").publisher(
-            broker.connection, transactional_id=f"tx-{topic}", delivery_timeout=10.0
-        ) as publisher:
-            client, cluster = publisher._producer._sender._client, publisher._producer._sender._client.cluster
-            add, named = cluster.add_coordinator, []
-
-            def add_one_that_is_gone(*given: object) -> str:
-                named.append(add(*given))
-                cluster._coordinator_brokers[named[-1]].port = gone
-                return named[-1]
-
-            cluster.add_coordinator = add_one_that_is_gone
+    with driver("kafka-python").publisher(
+        broker.connection, transactional_id=f"tx-{topic}", delivery_timeout=10.0
+    ) as publisher:
+        client = publisher._producer._sender._client
+        with coordinators_named_at(client.cluster, gone) as named:
             coordinator = publisher._producer._transaction_manager._transaction_coordinator
-            cluster._coordinator_brokers[coordinator].port = gone
+            client.cluster._coordinator_brokers[coordinator].port = gone
             client._manager._conns[coordinator].close()
             publisher.begin()
             publisher.publish(topic, 1)
             assert publisher.flush(1) == 1
             assert 1 < len(named) < 40
-            cluster.add_coordinator = add
-            assert publisher.commit() == "committed"
-    finally:
-        run.release_port(gone)
+        assert publisher.commit() == "committed"
 
 
 def rows_of(directory: Path, table: str) -> list[dict]:

@@ -25,7 +25,7 @@ from integrity.clients import DRIVERS, Connection, Driver, Message, PublisherOpt
 from integrity.faults.network import CUT, DROP, Batch, Exchange, Proxy, ProxyFailed, Records, Reply, answers
 from integrity.faults.network.process import SERVER
 from integrity.runs import Run
-from integrity.waiting import WaitTimeout
+from integrity.waiting import WaitTimeout, wait_until
 
 READ_SECONDS = 20.0
 
@@ -563,13 +563,16 @@ def test_a_connection_that_is_on_its_way_to_the_broker_is_closed_with_its_proxy(
             waiting.setblocking(False)
             waiting.connect_ex(address)
         proxy = Proxy(run, f"127.0.0.1:{address[1]}")
+        process = psutil.Process(proxy.pid)
+        files = process.num_fds()
         client = at_the_end.enter_context(socket.create_connection(split_address(proxy.bootstrap_servers), timeout=10))
+        wait_until(lambda: process.num_fds() == files + 2, what="the proxy to be connecting", seconds=10)
         assert proxy.connections() == []
-        files = psutil.Process(proxy.pid).num_fds()
         proxy.close()
         assert client.recv(1) == b""
         with Proxy(run) as following:
-            assert psutil.Process(following.pid).num_fds() == files - 3
+            assert following.pid == process.pid
+            assert process.num_fds() == files - 1  # nor the link
 
 
 def test_a_process_that_has_ended_or_served_badly_serves_nobody_again(run: Run, broker: EmbeddedBroker) -> None:

@@ -182,13 +182,21 @@ def test_a_function_that_hangs_hangs_its_own_connection_only(front: Front) -> No
         assert answer(slow)
 
 
+@pytest.fixture
+def run_of_its_own() -> Iterator[Run]:
+    """Its proxies have a new process, which is told the bounds of the moment."""
+    run = Run.begin()
+    yield run
+    run.end()
+
+
 def test_a_function_that_does_not_come_back_costs_its_connection_and_is_told(
-    run: Run, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+    run_of_its_own: Run, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the bound, who waits for the answer waits until its own."""
     monkeypatch.setattr(process, "REWRITE_SECONDS", 0.3)
     go = threading.Event()
-    with Proxy(run, broker.bootstrap_servers) as proxy:
+    with Proxy(run_of_its_own, broker.bootstrap_servers) as proxy:
         front = Front(proxy)
         with (
             proxy.rewrite_request("ApiVersions", lambda *_: go.wait(BOUND) and None, client="slow"),

@@ -72,10 +72,10 @@ class Group:
 
         A publisher may fill one partition after the other: so many records may all be in those of one member.
         """
-        before = {member.number: len(member.deliveries) for member in self._at_work()}
+        before = {member: len(member.deliveries) for member in self._at_work()}
 
         def handed() -> dict[int, int]:
-            return {m.number: len(m.deliveries) - before[m.number] for m in self._at_work() if m.number in before}
+            return {member.number: len(member.deliveries) - begin for member, begin in before.items()}
 
         wait_until(
             lambda: sum(handed().values()) >= count and all(handed().values()),

@@ -55,10 +55,10 @@ def take(run: Run, heard: Callable[[Any], None]) -> Process:
     ``heard`` is called on a thread with every message that is no answer to a command.
     """
     kept = _kept.pop(run.id, None)
-    if kept is not None and kept.is_alive:
-        kept.heard = heard
-        return kept
     if kept is not None:
+        if kept.is_alive:
+            kept.heard = heard
+            return kept
         kept.close()
     return Process(run, heard)
 
@@ -144,8 +144,8 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be told anything."""
-        return not self._ended
+        """Whether it can be told anything. The thread that listens may not have noticed yet."""
+        return not self._ended and self._process.poll() is None
 
     def log(self) -> str:
         """What it wrote; nothing, unless it failed."""

@@ -55,8 +55,6 @@ class Proxy(Operations):
         self._ports: list[int] = []
         self._names: dict[Any, str] = {}
         self._closed = False
-        number = run.lease_port()
-        self._ports.append(number)
         self._process = process.take(run, self._heard)
         self._rewriting = Rewriting(self._functions, self._names, self._process.tell, self._heard)
         self._rewriting.start()
@@ -64,7 +62,7 @@ class Proxy(Operations):
             brokers = {"broker": upstream} if isinstance(upstream, str) else dict(upstream)
             for name, address in brokers.items():
                 if address:
-                    self._open(name, number if name == next(iter(brokers)) else run.lease_port(), address)
+                    self.link(name, address)
         except BaseException:
             self.close()
             raise
@@ -79,21 +77,18 @@ class Proxy(Operations):
         """Open a port; clients that connect are turned away until it leads to a broker."""
         if name in self.links:
             raise ValueError(f"there is a link {name!r} already, to {self.links[name].broker}")
-        return self._open(name, self._run.lease_port(), broker)
-
-    def lead(self, name: str, broker: str) -> None:
-        """Make a link lead to a broker's ``host:port``, for connections from now on."""
-        self._command("lead", name, split_address(broker))
-        self.links[name].broker = broker
-
-    def _open(self, name: str, port: int, broker: str | None) -> Link:
-        if port not in self._ports:
-            self._ports.append(port)
+        port = self._run.lease_port()
+        self._ports.append(port)
         self._command("listen", name, port)
         link = self.links[name] = Link(name, f"127.0.0.1:{port}", None)
         if broker is not None:
             self.lead(name, broker)
         return link
+
+    def lead(self, name: str, broker: str) -> None:
+        """Make a link lead to a broker's ``host:port``, for connections from now on."""
+        self._command("lead", name, split_address(broker))
+        self.links[name].broker = broker
 
     @property
     def pid(self) -> int:
