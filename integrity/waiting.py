@@ -21,7 +21,7 @@ POLL_SECONDS = 0.01
 
 #: A look that takes long, since it asks a broker or the machine is busy, is followed by a pause so many times as long,
 #: up to MOST_PAUSE_SECONDS: whoever waits leaves the processors to what is waited for.
-PAUSE_FACTOR = 4.0
+PAUSE_FACTOR = 10.0
 MOST_PAUSE_SECONDS = 0.1
 
 #: Seconds between two looks whether what a library's own wait depends on is still there.
@@ -64,7 +64,7 @@ def wait_until(
     seconds: the bound before ``timeout_factor``.
     check: called between two looks; it raises to end the wait at once (the broker has died, say).
     detail: asked only when the bound is reached; its words end the error's text.
-    poll_seconds: between two looks; by default POLL_SECONDS, and more where a look takes long.
+    poll_seconds: between two looks, at least; more where a look takes long. By default POLL_SECONDS.
 
     Raises WaitTimeout when the bound is reached. Errors of ``condition`` and ``check`` pass through.
     """
@@ -76,7 +76,7 @@ def wait_until(
             result = condition()
             if result:
                 return result
-            pause = poll_seconds or _pause_after(time.monotonic() - looked)
+            pause = _pause_after(time.monotonic() - looked, poll_seconds or POLL_SECONDS)
             if check is not None:
                 check()
             waited = time.monotonic() - began
@@ -87,8 +87,8 @@ def wait_until(
             time.sleep(min(pause, max(bound - waited, 0.0)))
 
 
-def _pause_after(look_seconds: float) -> float:
-    return max(POLL_SECONDS, min(PAUSE_FACTOR * look_seconds, MOST_PAUSE_SECONDS))
+def _pause_after(look_seconds: float, at_least: float) -> float:
+    return max(at_least, min(PAUSE_FACTOR * look_seconds, MOST_PAUSE_SECONDS))
 
 
 def attended(work: Callable[[], T], check: Callable[[], None], seconds: float | None = None) -> T:

@@ -9,10 +9,10 @@ from integrity.scenes import keepsakes, retries
 from integrity.scenes.groups import Groups
 from integrity.scenes.keepsakes import Keepsakes
 from integrity.scenes.load import Load
-from integrity.scenes.transactions import ENDINGS, Transactions
+from integrity.scenes.transactions import Transactions
 from integrity.vocabulary import count, one_of, skippable
 
-register_type(Count=count, Down=one_of(*WAYS_DOWN), Ending=one_of(*ENDINGS))
+register_type(Count=count, Down=one_of(*WAYS_DOWN))
 
 
 # -- topics and times -----------------------------------------------------------------------------------
@@ -76,14 +76,14 @@ def transactions_were_committed(context, number, messages):
     context.scene.part(Transactions).committed(number, messages)
 
 
-@given("a transaction with {messages:Count} acknowledged messages is open")
-def a_transaction_is_open(context, messages):
-    context.scene.part(Transactions).leave_open(messages)
+@given("{number:Count} publishers have each a transaction with {messages:Count} acknowledged messages open")
+def transactions_are_open(context, number, messages):
+    context.scene.part(Transactions).leave_open(number, messages)
 
 
-@when("the open transaction is {ending:Ending}")
-def the_open_transaction_ends(context, ending):
-    ENDINGS[ending](context.scene.part(Transactions))
+@when("one of the open transactions is committed, one is aborted, and one is left to a successor")
+def the_open_transactions_end(context):
+    context.scene.part(Transactions).end_in_every_way()
 
 
 @then("a reader of committed messages sees every committed transaction whole, and nothing of the aborted ones")

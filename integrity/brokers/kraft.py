@@ -29,8 +29,10 @@ LIFE_CYCLE = {
     "metadata.max.idle.interval.ms": "0",
     "num.io.threads": "4",
     "num.network.threads": "2",
-    # A deleted topic's files stay for a minute by default, and every start in between looks through them.
-    "log.segment.delete.delay.ms": "2000",
+    # A deleted topic's files stay for a minute by default, and at least for a broker's first half minute. Every start
+    # in between opens and recovers each of them: those of 30 topics took 0.2 of 1.7 s of processor time.
+    "log.segment.delete.delay.ms": "200",
+    "log.initial.task.delay.ms": "0",
     # What the log cleaner remembers keys in, made at the start: by default 128 MB, which cost every broker 130 of its
     # 317 MB and every start 0.1 s of processor time. A topic of more than some 300,000 keys is cleaned in passes.
     "log.cleaner.dedupe.buffer.size": "8388608",

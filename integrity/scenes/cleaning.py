@@ -13,9 +13,8 @@ from integrity.scenes import publishers
 from integrity.scenes.words import place
 from integrity.waiting import wait_until
 
-#: A broker with these settings begins to clean at its start and looks for work several times a second.
+#: A broker with these settings looks for work several times a second.
 QUICK_CLEANING = {
-    "log.initial.task.delay.ms": "0",
     "log.cleaner.backoff.ms": "100",
     "log.retention.check.interval.ms": "200",
     "log.flush.start.offset.checkpoint.interval.ms": "100",

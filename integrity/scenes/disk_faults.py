@@ -11,9 +11,9 @@ from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.load import Load
 from integrity.waiting import wait_until
 
-#: A broker with these settings notes every 100 ms what it has flushed, from its start on, and not every minute after
-#: the first half minute. It flushes no more often for that.
-QUICK_NOTES = {"log.flush.offset.checkpoint.interval.ms": "100", "log.initial.task.delay.ms": "0"}
+#: A broker with these settings notes every 100 ms what it has flushed, and not every minute. It flushes no more often
+#: for that.
+QUICK_NOTES = {"log.flush.offset.checkpoint.interval.ms": "100"}
 
 #: What makes Kafka flush a topic with every message, and its default: never, that is left to the system.
 EVERY_MESSAGE = {"flush.messages": "1"}

@@ -1,9 +1,8 @@
-"""Transactions across the end of a broker: committed, aborted, and one that is open when it happens."""
+"""Transactions across the end of a broker: committed, aborted, and some that are open when it happens."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 
 from integrity.clients import Publisher
 from integrity.history import schema
@@ -11,60 +10,64 @@ from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 
 
 class Transactions:
-    """One transactional publisher and its transactions over all of the scene's topics: a part of the scene."""
+    """Transactional publishers and their transactions over all of the scene's topics: a part of the scene."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._id = f"transactions-{uuid.uuid4().hex[:8]}"
-        self._publisher: Publisher | None = None
+        #: By transactional id; each has one transaction at a time.
+        self._publishers: dict[str, Publisher] = {}
+        #: The ids of those whose transaction was left open.
+        self._open: list[str] = []
 
-    def _begin(self, messages: int) -> Publisher:
-        if self._publisher is None:
-            self._publisher = self._successor()
-        self._publisher.begin()
+    def _join(self) -> str:
+        """The transactional id of one publisher more."""
+        name = f"transactions-{uuid.uuid4().hex[:8]}"
+        self._publishers[name] = self._named(name)
+        return name
+
+    def _named(self, name: str) -> Publisher:
+        return self._scene.driver.publisher(self._scene.connection, self._scene.recorder, transactional_id=name)
+
+    def _begin(self, name: str, messages: int) -> Publisher:
+        publisher = self._publishers[name]
+        publisher.begin()
         for topic in self._scene.topics:
-            self._publisher.publish(topic, messages)
-        self._publisher.flush(PUBLISH_SECONDS)
-        return self._publisher
-
-    def _successor(self) -> Publisher:
-        return self._scene.driver.publisher(self._scene.connection, self._scene.recorder, transactional_id=self._id)
+            publisher.publish(topic, messages)
+        publisher.flush(PUBLISH_SECONDS)
+        return publisher
 
     def committed(self, transactions: int, messages: int) -> None:
         """Commit so many transactions with so many messages each; after every one, abort another."""
+        name = self._join()
         for _ in range(transactions):
-            self._expect(self._begin(messages).commit(), schema.COMMITTED)
-            self._expect(self._begin(messages).abort(), schema.ABORTED)
+            self._expect(self._begin(name, messages).commit(), schema.COMMITTED)
+            self._expect(self._begin(name, messages).abort(), schema.ABORTED)
 
-    def leave_open(self, messages: int) -> None:
-        """Begin a transaction, have its messages acknowledged, and leave it there."""
-        self._begin(messages)
+    def leave_open(self, transactions: int, messages: int) -> None:
+        """Begin so many transactions, each of another publisher, with acknowledged messages, and end none of them."""
+        for _ in range(transactions):
+            name = self._join()
+            self._open.append(name)
+            self._begin(name, messages)
 
-    def commit(self) -> None:
-        """Commit the open one."""
-        self._expect(self._open.commit(), schema.COMMITTED)
+    def end_in_every_way(self) -> None:
+        """Commit one of the three that are open, abort one, and let a successor of the last one's publisher begin."""
+        committed, aborted, left = self._open
+        self._expect(self._publishers[committed].commit(), schema.COMMITTED)
+        self._expect(self._publishers[aborted].abort(), schema.ABORTED)
+        self._hand_over(left)
 
-    def abort(self) -> None:
-        """Abort the open one."""
-        self._expect(self._open.abort(), schema.ABORTED)
-
-    def hand_over(self) -> None:
-        """Let a successor with the same transactional id begin; that aborts whatever its predecessor left open."""
-        predecessor, self._publisher = self._open, self._successor()
+    def _hand_over(self, name: str) -> None:
+        """A successor with the same transactional id begins; that aborts whatever its predecessor left open."""
+        predecessor, self._publishers[name] = self._publishers[name], self._named(name)
         # It ends without a word to the broker, which would refuse it now; its transaction counts as aborted.
         predecessor.close()
-        self._expect(self._begin(1).commit(), schema.COMMITTED)
+        self._expect(self._begin(name, 1).commit(), schema.COMMITTED)
 
     def read_committed(self) -> None:
         """Read everything as a reader that sees committed transactions only, into the history."""
         with self._scene.driver.reader(self._scene.connection, self._scene.recorder, committed_only=True) as reader:
             reader.read_to_end(self._scene.topics, READ_SECONDS)
-
-    @property
-    def _open(self) -> Publisher:
-        if self._publisher is None:
-            raise AssertionError("no transaction was begun in this scenario")
-        return self._publisher
 
     @staticmethod
     def _expect(outcome: str, wanted: str) -> None:
@@ -73,13 +76,5 @@ class Transactions:
 
     def close(self) -> None:
         """The scenario is over."""
-        if self._publisher is not None:
-            self._publisher.close()
-
-
-#: How an open transaction can end after the broker is back, in the features' words.
-ENDINGS: dict[str, Callable[[Transactions], None]] = {
-    "committed": Transactions.commit,
-    "aborted": Transactions.abort,
-    "left to a successor": Transactions.hand_over,
-}
+        for publisher in self._publishers.values():
+            publisher.close()
