@@ -35,6 +35,19 @@ def own(run, kafka):
     broker.discard()
 
 
+def test_a_deleted_topics_files_are_gone_before_the_next_start(own):
+    """Every start opens and recovers each of them, and by default none is deleted in a broker's first half minute."""
+    own.start()
+    with driver("kafka-python").admin(own.connection) as admin:
+        admin.create_topic("gone", partitions=3)
+        admin.delete_topic("gone")
+
+    def left() -> list[str]:
+        return [each.name for each in own.data_directory.glob("gone-*")]
+
+    wait_until(lambda: not left(), what="its files to go", seconds=5, detail=lambda: f"{left()} are there")
+
+
 def test_stopped_killed_and_frozen_it_comes_back_at_the_same_address(own):
     heard = []
     own.listener = lambda subject, what, detail: heard.append(what)

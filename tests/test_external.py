@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
@@ -207,6 +208,19 @@ def test_the_next_run_removes_what_a_killed_one_left(cluster, run):
     assert living.exists()
     living.unlink()
     assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+
+
+def test_a_note_that_is_taken_away_while_others_look_is_no_failure(cluster, run):
+    """Runs on the same machine end at any moment, also between another one's list of all notes and its look at one."""
+    broker = the_whole(cluster)
+    vanished = leavings.note(broker.connection, run.id).rename(runs.base_directory() / "external" / uuid.uuid4().hex)
+    vanished.unlink()
+    vanished.symlink_to(vanished.with_suffix(".taken-away"))
+    try:
+        said = leavings.sweep(broker.connection)
+    finally:
+        vanished.unlink()
+    assert leavings.prefix(vanished.name) not in "".join(said)
 
 
 def test_what_it_cannot_do_is_said(cluster):

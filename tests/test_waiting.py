@@ -45,7 +45,8 @@ def test_bounds_are_scaled():
     assert 0.6 <= time.monotonic() - began < 30
 
 
-def test_a_look_that_takes_long_is_taken_less_often():
+@pytest.mark.parametrize("poll_seconds", [None, 0.025])
+def test_a_look_that_takes_long_is_taken_less_often(poll_seconds):
     """Ten looks in a row at a broker's answers would take a processor from the broker that is waited for."""
     looks = []
 
@@ -55,7 +56,7 @@ def test_a_look_that_takes_long_is_taken_less_often():
             pass
 
     with pytest.raises(WaitTimeout):
-        wait_until(look, what="anything", seconds=1)
+        wait_until(look, what="anything", seconds=1, poll_seconds=poll_seconds)
     assert all(later - earlier >= 0.1 for earlier, later in pairwise(looks[:-1]))
 
 

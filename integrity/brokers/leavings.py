@@ -48,7 +48,7 @@ def sweep(connection: Connection) -> list[str]:
     base, done = runs.base_directory(), []
     notes = sorted((base / "external").iterdir()) if (base / "external").exists() else []
     for path in notes:
-        if (base / "runs" / path.name).exists() or path.read_text() != connection.bootstrap_servers:
+        if (base / "runs" / path.name).exists() or _address_in(path) != connection.bootstrap_servers:
             continue
         remove(replace(connection, prefix=prefix(path.name)))
         path.unlink(missing_ok=True)
@@ -56,6 +56,14 @@ def sweep(connection: Connection) -> list[str]:
             f"a run that was killed had been at work on this cluster: what begins with {prefix(path.name)} is gone"
         )
     return done
+
+
+def _address_in(path: Path) -> str | None:
+    """The cluster's address in a note; None if its run, or another one's sweep, has just taken the note away."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
 
 
 def remove(connection: Connection) -> None:
