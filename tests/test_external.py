@@ -210,11 +210,10 @@ def test_the_next_run_removes_what_a_killed_one_left(cluster, run):
     assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
 
 
-def test_a_note_that_is_taken_away_while_others_look_is_no_failure(cluster, run):
+def test_a_note_that_is_taken_away_while_others_look_is_no_failure(cluster):
     """Runs on the same machine end at any moment, also between another one's list of all notes and its look at one."""
     broker = the_whole(cluster)
-    vanished = leavings.note(broker.connection, run.id).rename(runs.base_directory() / "external" / uuid.uuid4().hex)
-    vanished.unlink()
+    vanished = leavings.note(broker.connection, RUN_ID).with_name(uuid.uuid4().hex)
     vanished.symlink_to(vanished.with_suffix(".taken-away"))
     try:
         said = leavings.sweep(broker.connection)

@@ -52,6 +52,8 @@ class Transactions:
 
     def end_in_every_way(self) -> None:
         """Commit one of the three that are open, abort one, and let a successor of the last one's publisher begin."""
+        if len(self._open) != 3:
+            raise AssertionError(f"three transactions are to be open for this, not {len(self._open)}")
         committed, aborted, left = self._open
         self._expect(self._publishers[committed].commit(), schema.COMMITTED)
         self._expect(self._publishers[aborted].abort(), schema.ABORTED)
