@@ -20,6 +20,7 @@ import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -136,12 +137,22 @@ class Run:
         (self.directory / DOCKER_MARK).touch()
 
     def end(self) -> None:
-        """End every process of this run that is still there, delete its folder, free its ports."""
+        """End every process of this run that is still there, delete its folder, free its ports.
+
+        Raises what closing something has raised, when all of this is done.
+        """
         if self._lock is None:
             return
         self._let_go_of_temporary_files()
-        while self.closing:
-            self.closing.popitem()[1]()
+        try:
+            with ExitStack() as closing:
+                for close in self.closing.values():
+                    closing.callback(close)
+                self.closing.clear()
+        finally:
+            self._remove()
+
+    def _remove(self) -> None:
         end_processes(self.id)
         mounts.unmount_below(self.directory)
         shutil.rmtree(self.directory, ignore_errors=False)

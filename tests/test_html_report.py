@@ -369,6 +369,14 @@ def test_a_storm_of_faults_leaves_room_for_the_picture(tmp_path: Path) -> None:
     assert int(re.findall(r'viewBox="0 0 760 (\d+)"', drawn)[0]) < 400
 
 
+def test_a_part_that_was_not_written_to_its_end_is_none_of_the_history(tmp_path: Path) -> None:
+    """As the recorder of a run that was killed, or whose disk was full, leaves it; the checker passes over it too."""
+    history(tmp_path / "h", messages=10)
+    (tmp_path / "h" / "sends").mkdir(exist_ok=True)
+    (tmp_path / "h" / "sends" / ".part-1-00007.parquet").write_bytes(b"PAR1")
+    assert timeline.from_history(tmp_path / "h") is not None
+
+
 def test_a_verdict_without_examples_or_with_strange_ones_is_drawn(tmp_path: Path) -> None:
     history(tmp_path / "h", messages=10)
     strange = [{}, {"publisher": 99, "sequence": 1}, "words", {"topic": "orders", "partition": 0, "offset": 10**6}]

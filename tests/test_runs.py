@@ -160,6 +160,24 @@ def test_nothing_is_left_of_a_run_that_ended(tmp_path):
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+def test_what_cannot_be_closed_keeps_nothing_else_of_the_run(tmp_path):
+    """Protects from one part's failure leaving the others, the folder and the ports to the next run."""
+    run = Run(tmp_path)
+    port = run.lease_port()
+    closed = []
+
+    def fail():
+        raise OSError("would not go")
+
+    run.closing |= {"first": lambda: closed.append("first"), "second": fail, "third": lambda: closed.append("third")}
+    with pytest.raises(OSError, match="would not go"):
+        run.end()
+    assert closed == ["third", "first"]
+    assert not run.directory.exists()
+    assert not (tmp_path / "ports" / str(port)).exists()
+    run.end()
+
+
 def test_temporary_files_are_made_in_the_run_and_end_with_it(monkeypatch):
     """A check that spills, a file lent by a container, a key: none of it may outlive a killed run."""
     monkeypatch.setattr("tempfile.tempdir", None)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from integrity.anomalies.catalogue import CHECKS, STEPS, Check
 from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
-from integrity.history.database import connect, is_small, large, parquet
+from integrity.history.database import connect, files_of, is_small, large, parquet
 from integrity.history.schema import SEND_OUTCOMES, TABLES, TRANSACTION_OUTCOMES, Table
 
 EXAMPLES = 20
@@ -71,7 +71,7 @@ def check(
         if not folder.is_dir():
             raise HistoryUnreadable(f"{folder}: no such directory")
     refuse_twice([str(folder.resolve()) for folder in folders])
-    by_folder = {n: {str(f): files_of(t, [f]) for f in folders} for n, t in TABLES.items()}
+    by_folder = {n: {str(f): files_of(f, n) for f in folders} for n, t in TABLES.items()}
     files = {name: [path for paths in found.values() for path in paths] for name, found in by_folder.items()}
     # A small one is read into memory once: to open the files for each query costs more.
     small = is_small(path for paths in files.values() for path in paths)
@@ -90,17 +90,6 @@ def check(
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def files_of(table: Table, folders: Iterable[Path]) -> list[str]:
-    """The Parquet files of a table in these folders."""
-    found: list[Path] = []
-    for folder in folders:
-        single = folder / f"{table.name}.parquet"
-        found += [single] if single.is_file() else []
-        # A part being written has a hidden name until it is whole.
-        found += sorted(path for path in (folder / table.name).glob("*.parquet") if not path.name.startswith("."))
-    return [str(path) for path in found]
 
 
 def _load(database: duckdb.DuckDBPyConnection, files: Mapping[str, list[str]], kind: str) -> set[str]:

@@ -21,6 +21,7 @@ from integrity.anomalies.catalogue import CHECKS, STEPS, Check
 from integrity.anomalies.engine import EXAMPLES, HistoryUnreadable
 from integrity.anomalies.spark_session import LOCAL, first_line, session
 from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
+from integrity.history import database
 from integrity.history.schema import TABLES, Table
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def files_of(spark: SparkSession, table: Table, directory: str) -> list[str]:
         if not Path(directory).is_dir():
             raise HistoryUnreadable(f"{directory}: no such directory")
         # Spark would take a bare path to be on its default file system. What it takes is no URI: nothing is escaped.
-        return [f"{_HERE}{Path(path).resolve()}" for path in engine.files_of(table, [Path(directory)])]
+        return [f"{_HERE}{Path(path).resolve()}" for path in database.files_of(Path(directory), table.name)]
     java = spark.sparkContext._jvm.org.apache.hadoop.fs.Path
     root = java(directory)
     system = root.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())

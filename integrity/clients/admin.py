@@ -114,7 +114,10 @@ class Admin(ABC):
 
     @abstractmethod
     def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
-        """Change these entries of the topic's configuration, leaving the others."""
+        """Change these entries of the topic's configuration, leaving the others.
+
+        Brokers name, and go by, what was changed a moment after this has returned.
+        """
 
     @abstractmethod
     def beginning_offsets(self, topics: Sequence[str], seconds: float = SECONDS) -> dict[Partition, int]:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ _SETTINGS: dict[str, Any] = {
 
 #: One thread: to share out the work on a small history costs more than it saves. Nothing of it is spilled to disk.
 _SMALL = _SETTINGS | {"threads": 1, "memory_limit": "900MB", "temp_directory": ""}
+
+
+def files_of(history: Path, table: str) -> list[str]:
+    """The Parquet files of one table of a history, whole or in parts."""
+    whole = history / f"{table}.parquet"
+    # A part being written has a hidden name until it is whole; one that its process did not finish keeps that name.
+    parts = sorted(path for path in (history / table).glob("*.parquet") if not path.name.startswith("."))
+    return [str(path) for path in [*([whole] if whole.is_file() else []), *parts]]
 
 
 def is_small(files: Iterable[str]) -> bool:

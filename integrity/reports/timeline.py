@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from integrity.history.database import connect, is_small, large, parquet
+from integrity.history.database import connect, files_of, is_small, large, parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -151,12 +151,6 @@ def last_fault(events: Sequence[Event]) -> Event | None:
     return next((e for e in events if (e.at, e.subject, e.what) == last[:3]), last)
 
 
-def table_files(directory: Path, table: str) -> list[str]:
-    """The Parquet files of one table of a history, whole or in parts."""
-    whole = directory / f"{table}.parquet"
-    return [str(p) for p in [*([whole] if whole.is_file() else []), *sorted((directory / table).glob("*.parquet"))]]
-
-
 def from_history(
     directory: Path, verdict: Mapping[str, Any] | None = None, events: Sequence[Event] = ()
 ) -> Timeline | None:
@@ -165,7 +159,7 @@ def from_history(
     verdict: the checker's JSON; its examples become marks. events: used where the history has no ``events`` table.
     Raises duckdb.Error when a file is not readable Parquet or lacks a column of the contract.
     """
-    files = {table: table_files(directory, table) for table in ("sends", "reads", "events")}
+    files = {table: files_of(directory, table) for table in ("sends", "reads", "events")}
     small = is_small(path for paths in files.values() for path in paths)
     with connect() if small else large("512MB", threads=1) as db:
         have = {table: _open(db, table, paths) for table, paths in files.items()}
