@@ -118,11 +118,22 @@ def test_a_worker_goes_on_with_what_it_has_and_begins_with_what_nobody_has(tmp_p
     idle._workers.clear()
 
 
+@pytest.mark.parametrize(("longest", "wanted"), [(8.0, 2), (5.0, 3)])
+def test_what_alone_takes_as_long_as_the_rest_is_begun_before_anything_else(tmp_path, longest, wanted):
+    """Protects from a run whose last part is one long feature: somebody had what it needs, so it was left for later."""
+    idle = Crew(0, {}, TERMS, tmp_path, [], {0: "one", 1: "one", 2: "one"})
+    idle._waiting = {0: 1.0, 1: 2.0, 2: longest, 3: 3.0, 4: 2.0}
+    reader, second = idle._workers = [At(), At()]
+    reader.at = idle._hand_out(reader)
+    assert idle._hand_out(second) == wanted
+    idle._workers.clear()
+
+
 def test_what_serves_another_need_as_well_is_kept_for_it(tmp_path):
     """Protects from a cluster being taken down, and another one started, since the next feature asks for less."""
     needs = {0: "one", 1: "severable_cluster", 2: "cluster", 3: "one"}
     idle = Crew(0, {}, TERMS, tmp_path, [], needs, serves=session.serves)
-    idle._waiting = {0: 1.0, 1: 5.0, 2: 3.0, 3: 9.0}
+    idle._waiting = {0: 1.0, 1: 5.0, 2: 3.0, 3: 4.0}
     reader, second = idle._workers = [At(), At()]
     for each, wanted, has in (
         (reader, 0, "one"),

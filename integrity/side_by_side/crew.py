@@ -191,7 +191,8 @@ class Crew:
     def _hand_out(self, worker: _Worker) -> int | None:
         """The feature to run next: the one people read next, if nobody is at it; otherwise the longest left.
 
-        Of those left first such as need what the worker has, then such as need what no other worker has.
+        Of those left first such as need what the worker has; then one as long as a worker's share of all that is
+        left, as it alone would be waited for if it were begun later; then such as need what no other worker has.
         """
         if not self._waiting:
             return None
@@ -201,8 +202,10 @@ class Crew:
         if taken and min(taken) < first:
             others = [other for other in self._workers if other is not worker]
             served = [index for index in self._waiting if self._has_for(worker, index)]
+            share = sum(self._waiting.values()) / len(self._workers)
+            lasting = [index for index, length in self._waiting.items() if length >= share]
             unserved = [i for i in self._waiting if not any(self._has_for(other, i) for other in others)]
-            chosen = max(served or unserved or self._waiting, key=lambda index: self._waiting[index])
+            chosen = max(served or lasting or unserved or self._waiting, key=lambda index: self._waiting[index])
         if not self._has_for(worker, chosen):
             worker.has = self._needs.get(chosen)
         del self._waiting[chosen]
