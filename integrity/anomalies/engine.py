@@ -96,10 +96,9 @@ def _load(database: duckdb.DuckDBPyConnection, files: Mapping[str, list[str]], k
     """Makes a view (or, by ``kind``, a table) of every table's files, and the table ``given`` of those that have any;
     returns those that have none."""
     columns = _columns(database, [path for paths in files.values() for path in paths])
-    database.execute("CREATE TEMP TABLE given (name VARCHAR)")
+    given = [name for name in TABLES if files[name]]
+    database.execute("CREATE TEMP TABLE given AS SELECT unnest(CAST(? AS VARCHAR[])) AS name", [given])
     for name, table in TABLES.items():
-        if files[name]:
-            database.execute("INSERT INTO given VALUES (?)", [name])
         database.execute(f"CREATE TEMP {kind} {name} AS {_selection(table, files[name], columns)}")
     return {name for name in TABLES if not files[name]}
 
@@ -190,33 +189,32 @@ def _judge(
 ) -> Verdict:
     empty = set(absent)
     for step in STEPS:
-        if empty.isdisjoint(step.needs):
-            database.execute(f"CREATE TEMP TABLE {step.name} AS {step.sql}")
-            if _count(database, step.name):
-                continue
+        if empty.isdisjoint(step.needs) and _number(database, f"CREATE TEMP TABLE {step.name} AS {step.sql}"):
+            continue
         empty.add(step.name)
     findings = {name: _find(database, one, examples) for name, one in checks.items() if empty.isdisjoint(one.needs)}
     return Verdict(
-        acknowledged=_count(database, "sends s WHERE s.outcome = 'acknowledged'"),
-        read=_count(database, "reads"),
+        acknowledged=_number(database, "SELECT count(*) FROM sends s WHERE s.outcome = 'acknowledged'"),
+        read=_number(database, "SELECT count(*) FROM reads"),
         findings={name: finding for name, finding in findings.items() if finding.count},
         unread=tuple(Unread(*row) for row in database.execute(UNREAD).fetchall()),
         events=tuple(Event(*row) for row in database.execute(EVENTS).fetchall()),
     )
 
 
-def _count(database: duckdb.DuckDBPyConnection, what: str) -> int:
-    row = database.execute(f"SELECT count(*) FROM {what}").fetchone()
-    assert row is not None, "a count has one row"
+def _number(database: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """The one number that the query results in: DuckDB answers CREATE TABLE ... AS with the number of rows."""
+    row = database.execute(sql).fetchone()
+    assert row is not None, "one number is one row"
     return int(row[0])
 
 
 def _find(database: duckdb.DuckDBPyConnection, check: Check, examples: int) -> Finding:
     # The whole result stays in the database (where it can spill), however much is broken; only examples leave it.
-    database.execute(
-        f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, row_number() OVER () AS nth FROM (\n{check.sql}\n)"
+    count = _number(
+        database,
+        f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, row_number() OVER () AS nth FROM (\n{check.sql}\n)",
     )
-    count = _count(database, "found")
     rows: list[dict[str, Any]] = []
     if count:
         result = database.execute("SELECT * EXCLUDE (nth) FROM found ORDER BY nth LIMIT ?", [examples])
