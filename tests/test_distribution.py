@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,7 @@ LOCK = distribution.LOCKS / "kafka-4.3.1.toml"
 def copy(kafka, tmp_path):
     """A cache folder of our own with the verified jars in it."""
     source = kafka.jars[0].parents[5]
-    for jar in distribution.read_lock(LOCK):
+    for jar in [*distribution.read_lock(LOCK), *distribution.read_lock(distribution.LOGGER)]:
         (tmp_path / "maven" / jar.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / jar.path, tmp_path / "maven" / jar.path)
     return tmp_path
@@ -32,6 +34,14 @@ def test_the_committed_lock_has_a_checksum_for_every_jar():
     jars = distribution.read_lock(LOCK)
     assert any(jar.path.endswith("kafka_2.13-4.3.1.jar") for jar in jars)
     assert all(len(jar.sha256) == 64 for jar in jars)
+
+
+def test_a_process_logs_without_log4j_and_an_image_gets_all_of_it(kafka):
+    """Protects from log4j's set-up at every start, and from an image that does not log as apache/kafka does."""
+    process = {Path(jar).name for jar in kafka.class_path.split(os.pathsep)}
+    image = {jar.name for jar in kafka.jars}
+    assert {name.rsplit("-", 1)[0] for name in image - process} == {"log4j-slf4j-impl", "log4j-core"}
+    assert {name.rsplit("-", 1)[0] for name in process - image} == {"slf4j-simple"}
 
 
 def test_a_flipped_byte_is_found(copy):

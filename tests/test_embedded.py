@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import shlex
 import socket
 import subprocess
@@ -122,6 +123,12 @@ def test_a_topic_is_missing_only_where_every_broker_says_so(run, broker):
             assert probe.missing(behind.bootstrap_servers, [topic]) == [topic]
             assert probe.missing(f"{behind.bootstrap_servers},{broker.bootstrap_servers}", [topic]) == []
         admin.delete_topic(topic)
+
+
+def test_its_log_tells_when_how_grave_and_who(broker):
+    lines = broker.log().splitlines()
+    assert re.fullmatch(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] INFO kafka\.\S+ - .+", lines[0]), lines[0]
+    assert not [line for line in lines if "SLF4J" in line or "StatusLogger" in line or "Log4j API" in line]
 
 
 def test_it_listens_on_loopback_only(broker):

@@ -31,8 +31,10 @@ BALLAST = "taken"
 #: Lines of a broker's log that go into an error's text.
 TAIL_LINES = 15
 
-#: A line of a log that tells what went wrong, and how much of it is told in one line.
-_COMPLAINT = re.compile(r" (ERROR|FATAL) |^\s*\S*(Exception|Error): ")
+#: A line of a log that tells what went wrong, among how many at the log's end it is looked for (a broker that gives up
+#: still tells of all that it shuts down), and how much of it is told in one line.
+_COMPLAINT = re.compile(r" (ERROR|FATAL) |^\s*(Caused by: )?\S*(Exception|Error): ")
+_COMPLAINT_LINES = 300
 _COMPLAINT_CHARACTERS = 160
 
 
@@ -306,7 +308,8 @@ class Broker(ABC):
     def _last_words(self) -> str:
         """How it was taken down and its log's last complaint, since many see one line only; then the log's tail."""
         tail = self.log_tail()
-        complaints = [line.strip() for line in tail.splitlines() if _COMPLAINT.search(line)]
+        late = self.log_tail(_COMPLAINT_LINES).splitlines()
+        complaints = [line.strip() for line in late if _COMPLAINT.search(line)]
         after = f" after it was {self._taken_down}" if self._taken_down else ""
         complaint = f" ({complaints[-1][:_COMPLAINT_CHARACTERS]})" if complaints else ""
         return f"{after}{complaint}; the end of its log:\n{tail}"

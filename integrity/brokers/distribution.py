@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ LOCKS = Path(__file__).parent / "locks"
 LOG4J2 = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3!"
 RELOAD4J = "org.slf4j:slf4j-reload4j:1.7.36!"
 
+#: What logs instead in brokers of Kafka 4 that are processes of this machine: to set log4j2 up takes one twentieth of
+#: a start's processor time. Kafka logs through slf4j, and asks log4j only whether levels can be changed.
+LOGGER = LOCKS / "slf4j-simple.toml"
+LOG4J2_PARTS = ("log4j-slf4j-impl-", "log4j-core-")
+
 #: Downloads under way at once.
 FETCHERS = 6
 
@@ -35,24 +41,28 @@ class Distribution:
     """A Kafka version ready to be run.
 
     jars: absolute paths, in class-path order. java: the java executable. home: a folder in the cache for
-    what is made from this version (it may not exist and may not be writable).
+    what is made from this version (it may not exist and may not be writable). logger: jars that log in place of
+    log4j2's where a process of this machine runs it; none: log4j logs.
     """
 
     version: str
     jars: list[Path]
     java: Path
     home: Path
+    logger: tuple[Path, ...] = ()
 
     @property
     def class_path(self) -> str:
-        return os.pathsep.join(str(jar) for jar in self.jars)
+        """Of a process of this machine."""
+        replaced = LOG4J2_PARTS if self.logger else ()
+        jars = [jar for jar in self.jars if not jar.name.startswith(replaced)]
+        return os.pathsep.join(map(str, [*jars, *self.logger]))
 
     @property
     def fingerprint(self) -> str:
         """Changes with the runtime, the jars and their place: an AOT cache is good for one of them only."""
         runtime = (self.java.parent.parent / "release").read_bytes()
-        names = "\n".join(str(jar) for jar in self.jars).encode()
-        return hashlib.sha256(runtime + names).hexdigest()[:16]
+        return hashlib.sha256(runtime + self.class_path.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -105,17 +115,24 @@ def fetch(version: str, folder: Path | None = None) -> Distribution:
     if not lock.exists():
         with cache.writing(folder):
             _resolve(version, lock, folder)
-    return Distribution(version, fetch_locked(lock, version, folder), _java(), home)
+    if _is_before_4(version):
+        return Distribution(version, fetch_locked([lock], version, folder), _java(), home)
+    jars, logger = fetch_locked([lock, LOGGER], version, folder), len(read_lock(LOGGER))
+    return Distribution(version, jars[:-logger], _java(), home, tuple(jars[-logger:]))
 
 
-def fetch_locked(lock: Path, version: str, folder: Path | None = None) -> list[Path]:
-    """The jars that the lock names, downloaded where they are not in the cache yet, every one verified.
+def _is_before_4(version: str) -> bool:
+    return version.startswith(("1.", "2.", "3."))
+
+
+def fetch_locked(locks: Sequence[Path], version: str, folder: Path | None = None) -> list[Path]:
+    """The jars that the locks name, downloaded where they are not in the cache yet, every one verified.
 
     version: Kafka's, for the words of an error. Raises Unavailable as ``fetch`` does.
     """
     folder = folder or cache.directory()
     repository = folder / "maven"
-    jars = read_lock(lock)
+    jars = [jar for lock in locks for jar in read_lock(lock)]
     if damaged(jars, repository):
         with cache.writing(folder):
             _download(version, jars, repository, folder)
@@ -172,7 +189,7 @@ def _resolve(version: str, lock: Path, folder: Path) -> None:
     from jgo.env import EnvironmentBuilder, LockFile
     from jgo.parse import Endpoint
 
-    binding = RELOAD4J if version.startswith(("1.", "2.", "3.")) else LOG4J2
+    binding = RELOAD4J if _is_before_4(version) else LOG4J2
     progress.say(f"Resolving Apache Kafka {version} (once per machine)…")
     with tempfile.TemporaryDirectory(prefix="resolving-", dir=folder) as staging, _download_errors(version):
         context = _maven(Path(staging))

@@ -54,6 +54,15 @@ log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
 """
 
+#: The last one tells log4j's interface, which comes without the rest of it, not to look for that.
+SLF4J_SIMPLE = [
+    "-Dorg.slf4j.simpleLogger.logFile=System.out",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=[yyyy-MM-dd HH:mm:ss,SSS]",
+    "-Dorg.slf4j.simpleLogger.showThreadName=false",
+    "-Dlog4j2.loggerContextFactory=org.apache.logging.log4j.simple.SimpleLoggerContextFactory",
+]
+
 #: What a broker does while its AOT cache is recorded; another training makes another cache.
 TRAINING = Path(__file__).with_name("training.py")
 
@@ -66,21 +75,25 @@ def command(distribution: Distribution, folder: Path, main: str, *arguments: str
 
     Temporary files go there too: the codecs unpack libraries into such, and leave them behind when they are killed.
     """
-    logging = folder / "log4j.properties"
-    uses_log4j2 = any("log4j-core" in jar.name for jar in distribution.jars)
-    logging.write_text(LOG4J2 if uses_log4j2 else RELOAD4J)
-    variable = "log4j2.configurationFile" if uses_log4j2 else "log4j.configuration"
     return [
         str(distribution.java),
         *FLAGS,
         *(flags or []),
-        f"-D{variable}={logging.as_uri()}",
+        *(SLF4J_SIMPLE if distribution.logger else [_log4j(distribution, folder)]),
         f"-Djava.io.tmpdir={folder}",
         "-cp",
         distribution.class_path,
         main,
         *arguments,
     ]
+
+
+def _log4j(distribution: Distribution, folder: Path) -> str:
+    """Set log4j up, the one or the other, in ``folder``, and return the flag that names the file."""
+    file = folder / "log4j.properties"
+    is_2 = any("log4j-core" in jar.name for jar in distribution.jars)
+    file.write_text(LOG4J2 if is_2 else RELOAD4J)
+    return f"-D{'log4j2.configurationFile' if is_2 else 'log4j.configuration'}={file.as_uri()}"
 
 
 def ahead_of_time_cache(distribution: Distribution) -> Path:
