@@ -21,7 +21,7 @@ QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 def kafkas_own(server: str, topic: str, kafka: distribution.Distribution, messages: int, folder: Path) -> float:
     """Seconds for ``messages`` messages of theirs, out with acks=all and in again, both JVMs' starts included."""
-    jars = distribution.fetch_locked([TOOLS], kafka.version)
+    [jars] = distribution.fetch_locked([TOOLS], kafka.version)
     tools = distribution.Distribution(kafka.version, [*kafka.jars, *jars], kafka.java, kafka.home)
     common = ("--topic", topic, "--max-messages", str(messages), "--bootstrap-server", server)
     began = time.perf_counter()

@@ -100,7 +100,7 @@ def _load(database: duckdb.DuckDBPyConnection, files: Mapping[str, list[str]], k
     database.execute("CREATE TEMP TABLE given AS SELECT unnest(CAST(? AS VARCHAR[])) AS name", [given])
     for name, table in TABLES.items():
         database.execute(f"CREATE TEMP {kind} {name} AS {_selection(table, files[name], columns)}")
-    return {name for name in TABLES if not files[name]}
+    return set(TABLES) - set(given)
 
 
 def _columns(database: duckdb.DuckDBPyConnection, files: list[str]) -> dict[str, set[str]]:

@@ -307,8 +307,8 @@ class Broker(ABC):
 
     def _last_words(self) -> str:
         """How it was taken down and its log's last complaint, since many see one line only; then the log's tail."""
-        tail = self.log_tail()
         late = self.log_tail(_COMPLAINT_LINES).splitlines()
+        tail = "\n".join(late[-TAIL_LINES:])
         complaints = [line.strip() for line in late if _COMPLAINT.search(line)]
         after = f" after it was {self._taken_down}" if self._taken_down else ""
         complaint = f" ({complaints[-1][:_COMPLAINT_CHARACTERS]})" if complaints else ""

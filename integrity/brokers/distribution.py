@@ -115,28 +115,28 @@ def fetch(version: str, folder: Path | None = None) -> Distribution:
     if not lock.exists():
         with cache.writing(folder):
             _resolve(version, lock, folder)
-    if _is_before_4(version):
-        return Distribution(version, fetch_locked([lock], version, folder), _java(), home)
-    jars, logger = fetch_locked([lock, LOGGER], version, folder), len(read_lock(LOGGER))
-    return Distribution(version, jars[:-logger], _java(), home, tuple(jars[-logger:]))
+    locks = [lock] if _is_before_4(version) else [lock, LOGGER]
+    jars, *logger = fetch_locked(locks, version, folder)
+    return Distribution(version, jars, _java(), home, tuple(jar for each in logger for jar in each))
 
 
 def _is_before_4(version: str) -> bool:
     return version.startswith(("1.", "2.", "3."))
 
 
-def fetch_locked(locks: Sequence[Path], version: str, folder: Path | None = None) -> list[Path]:
-    """The jars that the locks name, downloaded where they are not in the cache yet, every one verified.
+def fetch_locked(locks: Sequence[Path], version: str, folder: Path | None = None) -> list[list[Path]]:
+    """The jars that each of the locks names, downloaded where they are not in the cache yet, every one verified.
 
     version: Kafka's, for the words of an error. Raises Unavailable as ``fetch`` does.
     """
     folder = folder or cache.directory()
     repository = folder / "maven"
-    jars = [jar for lock in locks for jar in read_lock(lock)]
+    named = [read_lock(lock) for lock in locks]
+    jars = [jar for each in named for jar in each]
     if damaged(jars, repository):
         with cache.writing(folder):
             _download(version, jars, repository, folder)
-    return [repository / jar.path for jar in jars]
+    return [[repository / jar.path for jar in each] for each in named]
 
 
 def _java() -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from integrity.history import schema
+from integrity.history.database import files_of
 
 
 def acknowledgement_ms(history: Path, *shares: float) -> list[float]:
@@ -15,7 +16,7 @@ def acknowledgement_ms(history: Path, *shares: float) -> list[float]:
     Counted from the send call. Only whole parts count, so what a client still holds is left out (see Recorder.flush).
     Raises ValueError when nothing was acknowledged.
     """
-    files = [str(path) for path in (history / schema.SENDS.name).glob("part-*.parquet")]
+    files = files_of(history, schema.SENDS.name)
     row = None
     if files:
         with duckdb.connect() as database:
