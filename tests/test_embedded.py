@@ -264,6 +264,13 @@ def test_another_training_makes_another_cache(kafka, tmp_path, monkeypatch):
     assert jvm.ahead_of_time_cache(kafka) != present
 
 
+def test_other_flags_make_another_cache(kafka, monkeypatch):
+    """Java passes over a cache whose flags do not go with its own, and would start slowly for ever."""
+    present = jvm.ahead_of_time_cache(kafka)
+    monkeypatch.setattr(jvm, "FLAGS", [*jvm.FLAGS, "-XX:+UseParallelGC"])
+    assert jvm.ahead_of_time_cache(kafka) != present
+
+
 def starts(broker):
     try:
         broker.start()

@@ -97,8 +97,8 @@ def _log4j(distribution: Distribution, folder: Path) -> str:
 
 
 def ahead_of_time_cache(distribution: Distribution) -> Path:
-    """Where the AOT cache for this very runtime, set of jars and training is or would be."""
-    trained = hashlib.sha256(TRAINING.read_bytes()).hexdigest()[:8]
+    """Where the AOT cache for this very runtime, set of jars, flags and training is or would be."""
+    trained = hashlib.sha256(" ".join(FLAGS).encode() + TRAINING.read_bytes()).hexdigest()[:8]
     return distribution.home / f"{distribution.fingerprint}-{trained}.aot"
 
 
