@@ -59,6 +59,10 @@ CLUSTER_LIFE_CYCLE = {
     "controller.socket.timeout.ms": "1500",
     "controller.quorum.election.backoff.max.ms": "300",
     "controller.quorum.request.timeout.ms": "1000",
+    # By default 10 s, and up to 30 s after failures: a broker that tried to reach another's container while that was
+    # cut off learned nothing of the cluster for 24 s after it was reachable again, and told clients of no newer topic.
+    "socket.connection.setup.timeout.ms": "1000",
+    "socket.connection.setup.timeout.max.ms": "1500",
 }
 
 
@@ -73,6 +77,8 @@ GIVING_UP = (
     "replica.lag.time.max.ms",
     "replica.socket.timeout.ms",
     "request.timeout.ms",
+    "socket.connection.setup.timeout.max.ms",
+    "socket.connection.setup.timeout.ms",
 )
 
 
