@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from integrity.brokers import administration
+from integrity.brokers import administration, kraft
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.cluster import Cluster, State, as_cluster
@@ -21,7 +21,7 @@ from integrity.history.on_disk import Row
 from integrity.scenes import in_sync, replicas
 from integrity.scenes.replicas import _differences
 from integrity.settings import Settings
-from integrity.waiting import wait_until
+from integrity.waiting import scaled, wait_until
 
 TOPIC = "kept"
 
@@ -51,6 +51,13 @@ def test_a_single_broker_for_librdkafka_is_given_up_later(run, kafka):
         assert broker.config.settings == {"broker.session.timeout.ms": "3000", "num.io.threads": "2"}
     finally:
         brokers.discard_all()
+
+
+def test_brokers_of_a_cluster_wait_for_each_other_for_seconds_at_most():
+    """Kafka's own bounds are up to 30 s: for so long one that was cut off would know nothing when it is back."""
+    bounds = {name: int(kraft.defaults(3)[name]) for name in kraft.GIVING_UP}
+    assert "socket.connection.setup.timeout.max.ms" in bounds
+    assert not {name: bound for name, bound in bounds.items() if bound > 3000 * max(1.0, scaled(1.0))}
 
 
 def test_every_node_is_registered_and_every_replica_in_sync(cluster):
