@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from integrity.brokers import administration, kraft
+from integrity.brokers import administration, kraft, probe
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.cluster import Cluster, State, as_cluster
@@ -21,7 +21,7 @@ from integrity.history.on_disk import Row
 from integrity.scenes import in_sync, replicas
 from integrity.scenes.replicas import _differences
 from integrity.settings import Settings
-from integrity.waiting import scaled, wait_until
+from integrity.waiting import WaitTimeout, scaled, wait_until
 
 TOPIC = "kept"
 
@@ -100,6 +100,23 @@ def test_a_leader_that_is_cut_off_is_replaced_and_takes_part_again(cluster):
         cluster.heal()
     cluster.wait_until_whole()
     assert cluster.leader(TOPIC) is not leader
+
+
+def test_a_cluster_is_whole_when_every_broker_knows_every_topic(cluster):
+    """A broker that was cut off is content with what it knew; a client that asks it would not find the newer topic."""
+    behind = next(node for node in cluster.nodes if node is not cluster.controller())
+    others = [node.config.node for node in cluster.nodes if node is not behind]
+    cluster.isolate(behind)
+    try:
+        administration.create_topic(cluster.any_address(), "newer", [others], {})
+        with pytest.raises(WaitTimeout) as told:
+            cluster.wait_until_whole(0.2)  # before it is given up by the others
+    finally:
+        cluster.heal()
+    cluster.wait_until_whole()
+    for node in cluster.nodes:
+        assert probe.missing(node.bootstrap_servers, ["newer"]) == []
+    assert f"newer-0 is not known, by the account of {behind.label}" in str(told.value)
 
 
 def test_a_leader_that_never_answers_holds_a_transaction_up_for_some_seconds_only(cluster):

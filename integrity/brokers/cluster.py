@@ -7,7 +7,7 @@ that was cut off still believes in its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -41,6 +41,9 @@ class State:
     epoch: int
     replicas: tuple[int, ...]
     in_sync: frozenset[int]
+
+    def __str__(self) -> str:
+        return f"led by {self.leader} in epoch {self.epoch}, in sync {sorted(self.in_sync)} of {list(self.replicas)}"
 
     @property
     def is_whole(self) -> bool:
@@ -246,7 +249,7 @@ class Cluster(Broker):
         return self.node(wait_until(coordinates, what=what, seconds=ROLE_SECONDS, check=self.check_alive))
 
     def wait_until_whole(self, seconds: float = SYNC_SECONDS) -> None:
-        """Wait until all nodes are registered, every partition is led, and every replica is in sync.
+        """Wait until all nodes are registered and agree that every partition is led and every replica in sync.
 
         Raises WaitTimeout, which names what is missing, or BrokerFailed when a node has died on its own.
         """
@@ -264,7 +267,10 @@ class Cluster(Broker):
         nothing does.
 
         One after the other: while one is not content, nobody needs to ask the others, who have better things to do.
+        All have to give the same account: one that was cut off is content with what it knew before, and would tell
+        clients that a newer topic is not there.
         """
+        first: dict[Partition, State] | None = None
         for node in self._nodes:
             try:
                 answer = probe.metadata(node.bootstrap_servers, every_topic=True)
@@ -273,11 +279,16 @@ class Cluster(Broker):
             absent = {each.config.node for each in self._nodes} - {broker.node_id for broker in answer.brokers}
             if absent:
                 return f"brokers {sorted(absent)} are not registered, by the account of {node.label}"
-            torn = [(place, state) for place, state in _partitions(answer) if not state.is_whole]
+            account = dict(_partitions(answer))
+            torn = {place: state for place, state in account.items() if not state.is_whole}
             if torn:
-                return ", ".join(
-                    f"{topic}-{number} led by {state.leader}, in sync {sorted(state.in_sync)} of {list(state.replicas)}"
-                    for (topic, number), state in sorted(torn)
+                return _words(torn)
+            first = account if first is None else first
+            differing = [place for place in first.keys() | account.keys() if first.get(place) != account.get(place)]
+            if differing:
+                return "; ".join(
+                    f"{_words({place: told.get(place) for place in differing})}, by the account of {teller.label}"
+                    for teller, told in ((self._nodes[0], first), (node, account))
                 )
         return ""
 
@@ -328,6 +339,13 @@ def _partitions(answer: MetadataResponse) -> Iterator[tuple[Partition, State]]:
         for each in topic.partitions:
             replicas, in_sync = tuple(each.replica_nodes), frozenset(each.isr_nodes)
             yield (topic.name, each.partition_index), State(each.leader_id, each.leader_epoch, replicas, in_sync)
+
+
+def _words(account: Mapping[Partition, State | None]) -> str:
+    """What is said of these partitions; None is said of one that is not known."""
+    return ", ".join(
+        f"{topic}-{number} {state or 'is not known'}" for (topic, number), state in sorted(account.items())
+    )
 
 
 def as_cluster(broker: Broker) -> Cluster:
