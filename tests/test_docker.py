@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from docker.errors import APIError
 
 from integrity.brokers import administration, docker, probe
 from integrity.brokers.base import BrokerConfig, BrokerFailed
@@ -145,6 +146,31 @@ def test_stop_and_start_keep_data_and_address(broker: DockerBroker, docker_clien
         # 143: Kafka was process 1 and answered SIGTERM; a shell in between would have swallowed it.
         assert docker_client.containers.get(broker.name).attrs["State"]["ExitCode"] == 143
     assert broker.log().count("Kafka Server started") == 2
+
+
+def test_a_freeze_that_the_engine_did_not_complete_is_tried_again(broker, monkeypatch):
+    """With control groups of version 1 it may meet a process in the making; all of it is let go again then."""
+    real, tries = type(broker._container).pause, []
+
+    def pause(container) -> None:
+        tries.append(container)
+        if len(tries) < 3:
+            raise APIError("500 Server Error", explanation="OCI runtime pause failed: unable to freeze: unknown")
+        real(container)
+
+    monkeypatch.setattr(type(broker._container), "pause", pause)
+    heard = []
+    monkeypatch.setattr(broker, "listener", lambda subject, what, detail: heard.append(what))
+    broker.freeze()
+    try:
+        assert len(tries) == 3
+        assert heard == ["frozen"]
+        assert broker._state()["Paused"]
+        with pytest.raises(BrokerFailed, match=r"could not freeze broker 1: .*already paused"):
+            broker.freeze()
+    finally:
+        broker.thaw()
+    broker.await_ready()
 
 
 #: A folder that Kafka passes over; any other that is no partition's would keep the broker from starting.

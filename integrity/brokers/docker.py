@@ -34,6 +34,10 @@ from integrity.errors import NotPossible, Unavailable
 
 __all__ = ["DockerBroker", "can_pull", "engine", "environment", "has_image", "obtain_image", "remove_leftovers"]
 
+#: Seconds for the engine to freeze a container, and what it says of one try in vain.
+FREEZE_SECONDS = 10.0
+UNABLE_TO_FREEZE = "unable to freeze"
+
 #: The volume's place in the container; in all three images this folder exists and is the broker user's.
 DATA = "/var/lib/kafka/data"
 
@@ -256,7 +260,23 @@ class DockerBroker(Broker):
                 raise BrokerFailed(f"the engine could not send {name} to {self.label}: {error}") from error
 
     def _freeze(self) -> None:
-        self._container.pause()
+        self._wait(self._pauses, what=f"the engine to freeze {self.label}", seconds=FREEZE_SECONDS)
+
+    def _pauses(self) -> bool:
+        """Whether the engine freezes it now. False when it tried in vain and has let all of it go again.
+
+        With control groups of version 1 a freeze that meets a process which is just being made may never be complete;
+        "a game of chances", as those say who made it (https://github.com/opencontainers/runc/pull/2791).
+        """
+        from docker.errors import APIError
+
+        try:
+            self._container.pause()
+        except APIError as error:
+            if UNABLE_TO_FREEZE in str(error):
+                return False
+            raise BrokerFailed(f"the engine could not freeze {self.label}: {error}") from error
+        return True
 
     def _thaw(self) -> None:
         self._container.unpause()
