@@ -45,6 +45,7 @@ import os
 import signal
 import sys
 from behave import step
+from integrity.faults.process import RestartNotProven
 
 @step("it works")
 def works(context):
@@ -64,6 +65,10 @@ def says(context, what):
         "nothing": "",
         "hamcrest": "in order\nExpected: <[1, 2]>\n     but: was <[2, 1]>\n",
     }[what])
+
+@step("nothing shows that the broker was down")
+def not_proven(context):
+    raise RestartNotProven("broker 1 was killed, and 127.0.0.1:1 still accepts connections")
 
 @step("it breaks")
 def breaks(context):

@@ -30,6 +30,8 @@ Feature: Messages of version 4.3.1 hold anything.
     Given it says hamcrest
   Scenario: an exception
     Given it breaks
+  Scenario: a fault that may not have happened
+    Given nothing shows that the broker was down
   Scenario: printed
     Given it prints control characters
     And it takes three
@@ -148,6 +150,17 @@ def test_a_broken_promise_is_a_failure_and_anything_else_an_error(strange: Eleme
     assert "Traceback" in (error.text or "")
     assert "Step: Given it breaks" in (error.text or "")
     assert "strange.feature:" in (error.text or "")
+
+
+def test_a_fault_that_nothing_shows_to_have_happened_is_an_error_and_no_broken_promise(
+    strange: ElementTree.Element,
+) -> None:
+    found = case(strange, "a fault that may not have happened")
+    error = found.find("error")
+    assert found.find("failure") is None
+    assert error is not None
+    assert error.get("type") == "RestartNotProven"
+    assert error.get("message") == "broker 1 was killed, and 127.0.0.1:1 still accepts connections"
 
 
 def test_what_was_printed_is_kept_and_clean(strange: ElementTree.Element) -> None:

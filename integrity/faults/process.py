@@ -25,12 +25,15 @@ SERVING = "Kafka Server started"
 ATTEMPTS = 10
 
 
-class RestartNotProven(AssertionError):
-    """The broker answers, but nothing shows that it was ever down: the scenario would prove nothing."""
+class FaultNotProven(Exception):
+    """A fault was to be done and nothing shows that it was: the scenario would prove nothing.
+
+    No AssertionError: no promise was broken, none could be checked.
+    """
 
 
-class FaultNotProven(AssertionError):
-    """A fault was to be done and nothing shows that it was: the scenario would prove nothing."""
+class RestartNotProven(FaultNotProven):
+    """The broker answers, but nothing shows that it was ever down."""
 
 
 @dataclass(frozen=True)
