@@ -22,6 +22,7 @@ from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
 from integrity.clients.said import ClientLog
+from integrity.endings import end_all
 from integrity.errors import SuiteError
 from integrity.faults import process
 from integrity.history import on_disk
@@ -295,20 +296,25 @@ class Scene:
 
     # -- the end ----------------------------------------------------------------------------------------
     def close(self, *, passed: bool) -> None:
-        """Close the history; on the console, confirm what was validated."""
+        """End all that is under way and close the history; on the console, confirm what was validated.
+
+        Raises the first error of a part's when every part is ended and the history is whole.
+        """
         if self._closed:
             return
         self._closed = True
         try:
-            for part in reversed(self._parts.values()):  # what came later may need what was there before
-                part.close()
+            parts = reversed(self._parts.values())  # what came later may need what was there before
+            end_all([*(part.close for part in parts), self._client_log.end, self.recorder.close])
         finally:
-            self._client_log.end()
-        self.recorder.close()
-        if self.facts.verdict is not None or (self.topics and not passed):
-            self.facts.timeline = timeline.from_history(self.folder, self.facts.verdict)
+            self._draw(passed)
         if passed and self._validating:
             progress.say("✅ Kafka data integrity validation PASSED! 🎉")
+
+    def _draw(self, passed: bool) -> None:
+        """The history's picture, for the report."""
+        if self.facts.verdict is not None or (self.topics and not passed):
+            self.facts.timeline = timeline.from_history(self.folder, self.facts.verdict)
 
     @property
     def history(self) -> Path | None:

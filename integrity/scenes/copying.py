@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from integrity import anomalies
+from integrity.endings import end_all
 from integrity.history.database import connect
 from integrity.history.recorder import Recorder
 from integrity.scene import READ_SECONDS, Scene
@@ -153,8 +154,7 @@ class Copying:
         """Stop every copier. Raises what has ended the work of one."""
         for copier in self._copiers:
             copier.prepare_to_stop()
-        for copier in self._copiers:
-            copier.stop()
+        end_all(copier.stop for copier in self._copiers)
 
     # -- the verdict ------------------------------------------------------------------------------------------
     def verdict(self) -> anomalies.Verdict:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from integrity.clients.base import Admin, Partition
+from integrity.endings import end_all
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes import order
 from integrity.scenes.deliveries import Commit, Delivery
@@ -101,9 +102,7 @@ class Group:
         leaving = self._at_work()
         for member in leaving:
             member.prepare_to_leave()
-        for member in leaving:
-            member.leave()
-        self.check()
+        end_all([*(member.leave for member in leaving), self.check])
 
     def check(self) -> None:
         """Raise what the client of a member has raised."""
@@ -202,8 +201,7 @@ class Groups:
 
     def close(self) -> None:
         """Let every member leave."""
-        for group in self.all:
-            group.close()
+        end_all(group.close for group in self.all)
 
 
 def _leave(group: Group) -> Member:

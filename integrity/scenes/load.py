@@ -17,6 +17,7 @@ from typing import TypeVar
 from integrity.brokers import probe
 from integrity.clients import Publisher, Reader
 from integrity.clients.base import Partition, ReaderOptions
+from integrity.endings import end_all
 from integrity.reports.timeline import last_fault
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.waiting import WaitTimeout, wait_until
@@ -321,13 +322,19 @@ class Load:
         workers, self._workers = self._workers, []
         for worker in workers:
             worker.prepare_to_stop()
-        for worker in workers:
-            worker.stop()
-        for publisher in self._publishers:
+        try:
+            end_all(worker.stop for worker in workers)
+        finally:
+            self._count()
+
+    def _count(self) -> None:
+        """Add to the report's numbers what became of the sends, and know these publishers no longer."""
+        numbers = self._scene.facts.numbers
+        publishers, self._publishers = self._publishers, []
+        for publisher in publishers:
             for outcome, count in publisher.counts.items():
                 name = f"{outcome} under load"
-                self._scene.facts.numbers[name] = count + int(self._scene.facts.numbers.get(name, 0))
-        self._publishers = []
+                numbers[name] = count + int(numbers.get(name, 0))
 
     def close(self) -> None:
         """The scenario is over, however it went."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from integrity.clients import Publisher
+from integrity.endings import end_all
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 
@@ -78,5 +79,4 @@ class Transactions:
 
     def close(self) -> None:
         """The scenario is over."""
-        for publisher in self._publishers.values():
-            publisher.close()
+        end_all(publisher.close for publisher in self._publishers.values())
