@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from integrity import anomalies, progress
 from integrity.brokers.base import Broker
@@ -29,6 +29,9 @@ from integrity.history import on_disk
 from integrity.history.recorder import Recorder
 from integrity.reports import timeline
 from integrity.reports.model import ScenarioFacts
+
+if TYPE_CHECKING:
+    from integrity.scenes.worker import Worker
 
 #: Bounds in seconds, before timeout_factor.
 PUBLISH_SECONDS = 60.0
@@ -78,6 +81,8 @@ class Scene:
         #: Where this scenario's part of each broker's log begins.
         self._log_marks = {node: node.log_mark() for node in (broker.nodes if broker is not None else ())}
         self._parts: dict[type, Part] = {}
+        #: Every client that was set to work in a thread of its own.
+        self.workers: list[Worker] = []
         self.driver = driver
         self.folder = folder
         self.facts = facts

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from integrity.brokers import administration, kraft, probe
+from integrity.brokers import administration, kraft
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.cluster import Cluster, State, as_cluster
-from integrity.clients import Connection, driver
+from integrity.clients import Connection, driver, wire
 from integrity.errors import NotPossible
 from integrity.history import schema
 from integrity.history.on_disk import Row
@@ -115,7 +115,7 @@ def test_a_cluster_is_whole_when_every_broker_knows_every_topic(cluster):
         cluster.heal()
     cluster.wait_until_whole()
     for node in cluster.nodes:
-        assert probe.missing(node.bootstrap_servers, ["newer"]) == []
+        assert wire.missing(node.bootstrap_servers, {}, ["newer"]) == []
     assert f"newer-0 is not known, by the account of {behind.label}" in str(told.value)
 
 

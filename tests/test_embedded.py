@@ -20,7 +20,7 @@ from kafka.errors import UnknownTopicOrPartitionError
 from integrity.brokers import jvm, probe, training
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
-from integrity.clients import driver
+from integrity.clients import driver, wire
 from integrity.faults import process
 from integrity.faults.network import Proxy
 from integrity.waiting import WaitTimeout, wait_until
@@ -101,11 +101,11 @@ def test_nobody_waits_for_a_broker_that_was_taken_down(own):
 
 
 def test_which_topics_are_missing_is_said_only_by_a_broker_that_answers(broker):
-    assert probe.missing(broker.bootstrap_servers, ["nobody-made-this"]) == ["nobody-made-this"]
+    assert wire.missing(broker.bootstrap_servers, {}, ["nobody-made-this"]) == ["nobody-made-this"]
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         host, port = closed.getsockname()
-        assert probe.missing(f"{host}:{port}", ["nobody-made-this"]) == []
+        assert wire.missing(f"{host}:{port}", {}, ["nobody-made-this"]) == []
 
 
 def test_a_topic_is_missing_only_where_every_broker_says_so(run, broker):
@@ -120,8 +120,8 @@ def test_a_topic_is_missing_only_where_every_broker_says_so(run, broker):
             return answer
 
         with Proxy(run, broker.bootstrap_servers) as behind, behind.rewrite_answer("Metadata", know_nothing):
-            assert probe.missing(behind.bootstrap_servers, [topic]) == [topic]
-            assert probe.missing(f"{behind.bootstrap_servers},{broker.bootstrap_servers}", [topic]) == []
+            assert wire.missing(behind.bootstrap_servers, {}, [topic]) == [topic]
+            assert wire.missing(f"{behind.bootstrap_servers},{broker.bootstrap_servers}", {}, [topic]) == []
         admin.delete_topic(topic)
 
 

@@ -12,7 +12,8 @@ from integrity.clients import driver
 from integrity.endings import end_all
 from integrity.reports.model import ScenarioFacts
 from integrity.scene import Scene
-from integrity.scenes.load import Load, Worker
+from integrity.scenes.load import Load
+from integrity.scenes.worker import Worker
 
 ended: list[str] = []
 
@@ -98,7 +99,7 @@ def test_a_client_that_failed_does_not_leave_the_others_at_work(scene: Scene) ->
         ended.append("the other one")
 
     load = somewhere.part(Load)
-    load._workers = [Worker(somewhere, "one", fail), Worker(somewhere, "another", work)]
+    load._reading = [Worker(somewhere, "one", fail), Worker(somewhere, "another", work)]
     with pytest.raises(ValueError, match="this client is broken"):
         load.finish()
     assert ended == ["the other one"]

@@ -19,7 +19,7 @@ from kafka import KafkaAdminClient
 from integrity import runs
 from integrity.brokers import access, external, leavings
 from integrity.brokers.base import BrokerFailed
-from integrity.clients import Connection, Message, driver
+from integrity.clients import Connection, Message, driver, wire
 from integrity.clients.base import Reader
 from integrity.errors import BadOption, NotPossible, Unavailable
 from integrity.settings import Settings
@@ -114,6 +114,13 @@ def test_each_way_in_with_both_clients(cluster, client, way):
         assert reader.read_to_end(topic, 30).count == 1
     with library.admin(connection) as admin:
         admin.delete_topic(topic)
+
+
+def test_whether_a_topic_is_gone_is_asked_the_way_the_clients_get_in(cluster):
+    """Work that does not go on is looked into; asked in plain text, a cluster with TLS answers nothing Kafka knows."""
+    for address, properties in ways_in(cluster).values():
+        assert wire.missing(address, properties, ["test_topic", "nobody-made-this"]) == ["nobody-made-this"]
+    assert wire.missing(cluster.secure, {}, ["nobody-made-this"]) == []
 
 
 def without(properties: dict[str, str], word: str) -> dict[str, str]:

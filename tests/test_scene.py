@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
+from kafka.errors import NotLeaderForPartitionError
 
 from integrity import waiting
 from integrity.brokers.base import BrokerFailed
@@ -20,8 +24,12 @@ from integrity.reports.model import ScenarioFacts
 from integrity.runs import Run
 from integrity.scene import Scene
 from integrity.scenes import disk_faults, load
+from integrity.scenes.copying import Copying
+from integrity.scenes.groups import Groups
 from integrity.scenes.load import Load, Stalled
-from integrity.settings import Settings
+from integrity.scenes.words import behind
+from integrity.scenes.worker import Worker
+from integrity.settings import Settings, Shard
 from integrity.waiting import wait_until
 
 
@@ -70,9 +78,10 @@ def test_work_that_does_not_go_on_is_told_with_who_stalls_and_after_which_fault(
             load.wait_for_progress()
     finally:
         scene.broker.thaw()
-    first, *rest = str(stalled.value).splitlines()
+    first, counts, *rest = str(stalled.value).splitlines()
     assert first.startswith("the work does not go on (last fault: broker 1 frozen): waited 1.5 s for every publisher")
-    assert "stalled: publisher 0, publisher 1; errors so far: " in first
+    assert first.endswith("stalled: publisher 0, publisher 1")
+    assert re.match(r"messages of the publishers at work: \d+ open, \d+ acknowledged, .*; errors so far: \{", counts)
     assert rest, "what is known of the messages so far is told as well"
 
 
@@ -119,9 +128,10 @@ def test_a_reader_that_has_read_everything_before_anybody_looks_has_got_on(scene
     """Nobody publishes: taken for stalled, it would be waited for in vain. Seen once in a run with confluent-kafka."""
     begin = Load._begin
 
-    def begin_and_read_all(work: Load, *arguments: object) -> None:
-        begin(work, *arguments)
-        wait_until(lambda: work._seen[-1] == 30, what="everything to be read", seconds=20)
+    def begin_and_read_all(work: Load, *arguments: object) -> Worker:
+        worker = begin(work, *arguments)
+        wait_until(lambda: list(work._seen.values()) == [30], what="everything to be read", seconds=20)
+        return worker
 
     monkeypatch.setattr(Load, "_begin", begin_and_read_all)
     monkeypatch.setattr(load, "PROGRESS_SECONDS", 2.0)
@@ -143,3 +153,103 @@ def test_what_is_to_be_flushed_is_published_once_the_broker_goes_by_it(
             disk_faults.publish_flushed(scene, 100 * len(scene.topics))
     finally:
         scene.brokers.discard(own)
+
+
+def test_a_group_that_does_not_go_on_is_stalled_and_not_an_error_of_the_suite(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told as a wait of the suite's in vain: "could not be checked", without a verdict on what was read."""
+    scene.create_topic(partitions=2)
+    scene.part(Load).publish()
+    groups = scene.part(Groups)
+    groups.begin(2)
+    scene.broker.freeze()
+    try:
+        monkeypatch.setattr(waiting, "_timeout_factor", 0.05)
+        with pytest.raises(Stalled) as stalled:
+            groups.one.wait_for_more(1_000_000)
+    finally:
+        scene.broker.thaw()
+    first, counts, *rest = str(stalled.value).splitlines()
+    assert first.startswith("the work does not go on (last fault: broker 1 frozen): waited 3.0 s for group-")
+    assert "member 0 was handed" in first
+    assert counts.startswith("messages of the publishers at work: ")
+    assert rest
+
+
+def test_work_has_to_go_on_in_every_partition(scene: Scene, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher gets on as a whole although nothing it sends to one of the partitions is ever acknowledged."""
+    monkeypatch.setattr(load, "PROGRESS_SECONDS", 3.0)
+    topic = scene.create_topic(partitions=3)
+
+    def refuse_the_last(answer, exchange):
+        for each in answer.responses:
+            for partition in each.partition_responses:
+                if partition.index == 2:
+                    partition.error_code, partition.base_offset = NotLeaderForPartitionError.errno, -1
+        return answer
+
+    with Proxy(run, scene.broker.bootstrap_servers) as network, network.rewrite_answer("Produce", refuse_the_last):
+        scene.route = network.bootstrap_servers
+        work = scene.part(Load)
+        work.publish(delivery_timeout=5.0)
+        with pytest.raises(Stalled, match=rf"publisher 0 does not get on in {topic}-\d: "):
+            work.finish_everywhere()
+
+
+def test_a_reader_has_to_get_what_is_published_to_every_partition(
+    scene: Scene, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is kept from one of the partitions gets on as a whole."""
+    monkeypatch.setattr(load, "PROGRESS_SECONDS", 3.0)
+    topic = scene.create_topic(partitions=3)
+    work = scene.part(Load)
+    work.publish()
+
+    def hide_the_last(answer, exchange):
+        for each in answer.responses:
+            for partition in each.partitions:
+                if partition.partition_index == 2:
+                    partition.records = b""
+        return answer
+
+    with Proxy(run, scene.broker.bootstrap_servers) as network, network.rewrite_answer("Fetch", hide_the_last):
+        direct, scene.route = scene.route, network.bootstrap_servers
+        work.read()
+        scene.route = direct
+        with pytest.raises(Stalled, match=rf"not yet read: reader 0 {topic}-2 at offset \d+"):
+            work.finish_everywhere()
+
+
+def test_equal_errors_of_several_publishers_are_counted_together(scene: Scene) -> None:
+    work = scene.part(Load)
+    work._publishers = [
+        SimpleNamespace(errors={"timed out": 2, "refused": 1}),
+        SimpleNamespace(errors={"timed out": 3}),
+    ]
+    assert work._errors() == {"timed out": 5, "refused": 1}
+    work._publishers = []
+
+
+def test_a_partition_without_messages_is_not_waited_for() -> None:
+    """A group has nothing to commit there, and one client's account of what it has committed leaves it out."""
+    assert behind({("t", 0): 5}, {("t", 0): 5, ("t", 1): 0}) == {}
+    assert behind({("t", 0): 4}, {("t", 0): 5, ("t", 1): 1}) == {"t-0": "4 of 5", "t-1": "0 of 1"}
+
+
+def test_the_copies_of_one_shard_have_identities_that_no_other_has(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards' copies are judged together, as their histories are."""
+    shard = Shard(2, 2)
+    first, label = shard.first_id, shard.label
+    monkeypatch.setattr(Brokers, "identities", (first, label))
+    scene.note("the group", "begins")
+    copying = scene.part(Copying)
+    copying.begin()
+    copying._finish()
+    verdict = copying.verdict()
+    assert verdict.intact, verdict.words()
+    reads = pq.read_table(scene.folder / "copies" / "reads").to_pylist()
+    assert {row["reader"] for row in reads} == {first}
+    assert {path.name for path in (scene.folder / "copies" / "reads").iterdir()} == {f"part-{label}-00000.parquet"}

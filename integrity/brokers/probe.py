@@ -7,10 +7,8 @@ client remembers from before a restart.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
 from typing import Any
 
-from kafka.errors import UnknownTopicOrPartitionError
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka.protocol.parser import KafkaProtocol
 
@@ -79,21 +77,3 @@ def answers(address: str, node: int) -> bool:
     except OSError:
         return False
     return any(broker.node_id == node for broker in response.brokers)
-
-
-def missing(address: str, topics: Sequence[str]) -> list[str]:
-    """Those of the topics that every broker that answers at the addresses (by commas) says are not there.
-
-    None if nobody answers. A broker that knows of no brokers has not yet learned of topics either, and one that was cut
-    off from the others may learn of a new topic seconds after them.
-    """
-    unknown = UnknownTopicOrPartitionError.errno
-    gone: list[set[str]] = []
-    for one in address.split(","):
-        try:
-            response = metadata(one, list(topics))
-        except OSError:
-            continue
-        if response.brokers:
-            gone.append({topic.name for topic in response.topics if topic.error_code == unknown})
-    return sorted(set.intersection(*gone)) if gone else []

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kafka.errors import KafkaError, for_code
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from kafka.net.sasl import get_sasl_mechanism
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka.protocol.parser import KafkaProtocol
@@ -24,6 +24,9 @@ from integrity.waiting import scaled
 #: Seconds for making the connection and for each answer, before timeout_factor.
 ANSWER_SECONDS = 5.0
 
+#: Seconds, before timeout_factor, for the same where many are asked in turn and nobody needs to answer.
+LOOK_SECONDS = 2.0
+
 
 class NoAnswer(Unavailable):
     """Nobody answers at the address: it cannot be resolved, refuses, times out, or closes the connection."""
@@ -33,22 +36,42 @@ class AccessDenied(Unavailable):
     """Somebody answers, and the two sides do not come to terms: protocol, certificates, or credentials."""
 
 
-def metadata(addresses: str, properties: Mapping[str, str], seconds: float = ANSWER_SECONDS) -> MetadataResponse:
-    """The cluster's brokers as the first of ``addresses`` (separated by commas) that answers tells a new client.
+def metadata(
+    addresses: str, properties: Mapping[str, str], seconds: float = ANSWER_SECONDS, topics: Sequence[str] = ()
+) -> MetadataResponse:
+    """The cluster's brokers, and these topics, as the first of ``addresses`` (by commas) that answers tells a newcomer.
 
     Raises NoAnswer when none does, AccessDenied when one refuses; the text names the address.
     """
     problem: NoAnswer | None = None
     for address in addresses.split(","):
         try:
-            return _ask(address.strip(), security.parse(properties), scaled(seconds))
+            return _ask(address.strip(), security.parse(properties), scaled(seconds), topics)
         except NoAnswer as error:
             problem = problem or error
     assert problem is not None, "there is at least one address"
     raise problem
 
 
-def _ask(address: str, secured: security.Security, seconds: float) -> MetadataResponse:
+def missing(addresses: str, properties: Mapping[str, str], topics: Sequence[str]) -> list[str]:
+    """Those of the topics that every broker that answers at the addresses (by commas) says are not there.
+
+    None if nobody answers, or lets us in. A broker that knows of no brokers has not yet learned of topics either, and
+    one that was cut off from the others may learn of a new topic seconds after them.
+    """
+    gone: list[set[str]] = []
+    for address in addresses.split(","):
+        try:
+            answer = metadata(address, properties, LOOK_SECONDS, topics)
+        except Unavailable:
+            continue
+        if answer.brokers:
+            unknown = UnknownTopicOrPartitionError.errno
+            gone.append({topic.name for topic in answer.topics if topic.error_code == unknown})
+    return sorted(set.intersection(*gone)) if gone else []
+
+
+def _ask(address: str, secured: security.Security, seconds: float, topics: Sequence[str]) -> MetadataResponse:
     host, _, port = address.rpartition(":")
     try:
         with (
@@ -58,7 +81,8 @@ def _ask(address: str, secured: security.Security, seconds: float) -> MetadataRe
             wire = _Wire(connection)
             if secured.uses_sasl:
                 _log_in(wire, host, secured)
-            return wire.ask(MetadataRequest[8](topics=[], allow_auto_topic_creation=False))
+            named = [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
+            return wire.ask(MetadataRequest[8](topics=named, allow_auto_topic_creation=False))
     except ssl.SSLError as error:
         raise AccessDenied(f"{address}: {_tls_words(error)}") from error
     except _LogInFailed as error:

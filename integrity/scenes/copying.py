@@ -22,6 +22,7 @@ from integrity.scenes.gate import holding
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.wire import Wire, proven
+from integrity.scenes.words import behind
 from integrity.waiting import wait_until
 
 #: What the target is to have as the source has it: replicas that must be in sync.
@@ -131,20 +132,21 @@ class Copying:
         self._wait(lambda: self.copied >= goal, f"{self._group} to copy {ENOUGH_RECORDS} records more")
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        wait_until(condition, what=what, seconds=READ_SECONDS, check=self._check, detail=self._words)
+        with self._scene.part(Load).going_on():
+            wait_until(condition, what=what, seconds=READ_SECONDS, check=self._check, detail=self._words)
 
     def _finish(self) -> None:
         """Publish no more, and wait until the group has copied everything."""
         scene = self._scene
         scene.part(Load).finish()
-        with scene.driver.admin(scene.connection) as admin:
+        with scene.driver.admin(scene.connection) as admin, scene.part(Load).going_on():
             ends = admin.end_offsets(scene.topics)
             wait_until(
-                lambda: admin.committed(self._group) == ends,
+                lambda: not behind(admin.committed(self._group), ends),
                 what=f"{self._group} to copy everything",
                 seconds=READ_SECONDS,
                 check=self._check,
-                detail=lambda: f"it is at {admin.committed(self._group)} of {ends}; {self._words()}",
+                detail=lambda: f"it has yet to copy {behind(admin.committed(self._group), ends)}; {self._words()}",
             )
         self.close()
         endings = sum((copier.endings for copier in self._copiers), Counter())
@@ -164,7 +166,8 @@ class Copying:
         scene = self._scene
         scene.verdict()  # closes the scene's history, from which the other one is made
         folder = scene.folder / COPIES
-        with Recorder(folder) as recorder:
+        first, label = scene.brokers.identities
+        with Recorder(folder, label=label, first_id=first) as recorder:
             with scene.driver.reader(scene.connection, recorder, committed_only=True) as reader:
                 reader.read_to_end(self._target, READ_SECONDS)
             with connect() as database:

@@ -13,7 +13,7 @@ from integrity.scenes import order
 from integrity.scenes.deliveries import Commit, Delivery
 from integrity.scenes.load import Load
 from integrity.scenes.member import MORTAL_SESSION_SECONDS, SESSION_SECONDS, Member
-from integrity.scenes.words import place
+from integrity.scenes.words import behind, place
 from integrity.waiting import wait_until
 
 #: How many records a group is handed before and after a change of its members, at least.
@@ -57,11 +57,9 @@ class Group:
             held = [member.holds for member in self._at_work()]
             return all(held) and sum(map(len, held)) == len(self._places) and set().union(*held) == self._places
 
-        wait_until(
+        self._wait(
             shared,
-            what=f"the members of {self.name} to share all partitions",
-            seconds=READ_SECONDS,
-            check=self.check,
+            f"the members of {self.name} to share all partitions",
             detail=lambda: "; ".join(
                 f"member {member.number} holds {', '.join(map(place, sorted(member.holds))) or 'none'}"
                 for member in self._at_work()
@@ -78,24 +76,25 @@ class Group:
         def handed() -> dict[int, int]:
             return {member.number: len(member.deliveries) - begin for member, begin in before.items()}
 
-        wait_until(
+        self._wait(
             lambda: sum(handed().values()) >= count and all(handed().values()),
-            what=f"{self.name} to be handed {count:,} more records, and every member some of them",
-            seconds=READ_SECONDS,
-            check=self.check,
+            f"{self.name} to be handed {count:,} more records, and every member some of them",
             detail=lambda: ", ".join(f"member {number} was handed {more:,}" for number, more in handed().items()),
         )
 
     def finish(self, ends: Mapping[Partition, int]) -> None:
         """Wait until it has processed and committed everything up to these ends, then let every member leave."""
-        wait_until(
+        self._wait(
             lambda: not self._behind(ends),
-            what=f"{self.name} to get to the end",
-            seconds=READ_SECONDS,
-            check=self.check,
+            f"{self.name} to get to the end",
             detail=lambda: f"it has committed {self._behind(ends)}",
         )
         self.close()
+
+    def _wait(self, condition: Callable[[], bool], what: str, detail: Callable[[], str]) -> None:
+        """Wait for what the group must come to. Raises Stalled when it does not."""
+        with self._scene.part(Load).going_on():
+            wait_until(condition, what=what, seconds=READ_SECONDS, check=self.check, detail=detail)
 
     def close(self) -> None:
         """Let every member leave, all at once. Raises what a member's client has raised."""
@@ -134,11 +133,7 @@ class Group:
         for member in self.members:
             for where, offset in member.reached.copy().items():
                 reached[where] = max(offset, reached.get(where, 0))
-        return {
-            place(where): f"{reached.get(where, 0):,} of {end:,}"
-            for where, end in sorted(ends.items())
-            if reached.get(where, 0) < end
-        }
+        return behind(reached, ends)
 
 
 class Groups:

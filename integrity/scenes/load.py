@@ -7,22 +7,27 @@ restart takes as long as it would without them.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
-from integrity.brokers import probe
-from integrity.clients import Publisher, Reader
+from integrity.brokers.cluster import Cluster
+from integrity.clients import Message, NotAcknowledged, Publisher, Reader, wire
 from integrity.clients.base import Partition, ReaderOptions
 from integrity.endings import end_all
 from integrity.reports.timeline import last_fault
 from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scenes.words import place
+from integrity.scenes.worker import Worker
 from integrity.waiting import WaitTimeout, wait_until
 
-#: A publisher sends this many messages (of 100 bytes) at first, so that no fault meets a topic that is all but empty.
+#: What a message's value has unless a scenario says otherwise.
+MESSAGE_BYTES = 100
+
+#: A publisher sends this many messages at first, so that no fault meets a topic that is all but empty.
 FIRST_BURST = 200
 
 #: Then it sends this many, waits this long (seconds), and so on. A few large bursts cost clients and brokers a fraction
@@ -56,57 +61,13 @@ C = TypeVar("C", Publisher, Reader)
 
 
 class Stalled(AssertionError):
-    """The work did not go on; its text says who stalls, and what the checks say of what was sent and read."""
+    """The work did not go on; its text says who stalls, after which fault, how the partitions stand, and what the
+    checks say of what was sent and read.
+    """
 
 
-class Worker:
-    """A client in a thread of its own; what it raises is raised again where somebody waits for it."""
-
-    def __init__(self, scene: Scene, name: str, work: Callable[[Worker], None]) -> None:
-        self._scene = scene
-        self.stopping = threading.Event()
-        self._due = threading.Event()
-        self._error: BaseException | None = None
-        self._work = work
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._work(self)
-        except BaseException as error:  # noqa: BLE001 - raised by check, in the scenario's thread
-            self._error = error
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether its thread still runs."""
-        return self._thread.is_alive()
-
-    def check(self) -> None:
-        """Raise what the client has raised, if anything, or that a broker has died on its own."""
-        self._scene.connection.check()
-        if self._error is not None:
-            raise self._error
-
-    def pause(self, seconds: float) -> None:
-        """Rest so long, or until somebody nudges: for the worker's own thread."""
-        self._due.wait(seconds)
-        self._due.clear()
-
-    def nudge(self) -> None:
-        """End its pause."""
-        self._due.set()
-
-    def prepare_to_stop(self) -> None:
-        """Ask it to end. Returns at once."""
-        self.stopping.set()
-        self.nudge()
-
-    def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
-        self.prepare_to_stop()
-        wait_until(lambda: not self.is_at_work, what=f"{self._thread.name} to end", seconds=2 * PUBLISH_SECONDS)
-        self.check()
+class Stuck(Exception):
+    """Why somebody's work cannot go on; who waits for it makes it a Stalled, see Load.going_on."""
 
 
 class Load:
@@ -117,12 +78,18 @@ class Load:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._workers: list[Worker] = []
+        self._publishing: list[Worker] = []
+        self._reading: list[Worker] = []
         self._publishers: list[Publisher] = []
-        self._seen: list[int] = []
+        #: For each reader, by its number: how many messages it has seen, and those it is to read and has not read yet.
+        self._seen: dict[int, int] = {}
+        self._sought: dict[int, dict[Partition, int]] = {}
+        #: Whether publishers, before they end, publish to each partition once more; and where those messages are.
+        self._everywhere = False
+        self._marks: list[tuple[Partition, int]] = []
 
     # -- at work --------------------------------------------------------------------------------------
-    def publish(self, publishers: int = 1, *, size: int = 100, **options: object) -> None:
+    def publish(self, publishers: int = 1, *, size: int = MESSAGE_BYTES, **options: object) -> None:
         """Let so many publishers begin, each sending messages of ``size`` bytes to all topics.
 
         options: fields of PublisherOptions.
@@ -133,33 +100,39 @@ class Load:
             # Made here, so that none of them still has to get to know a broker that is about to go away.
             publisher = self._scene.driver.publisher(self._scene.connection, self._scene.recorder, **named)
             self._publishers.append(publisher)
-            self._begin(f"publisher {publisher.id}", publisher, partial(self._send, size))
+            worker = self._begin(f"publisher {publisher.id}", publisher, partial(self._send, size, self._places()))
+            self._publishing.append(worker)
         self.wait_for_progress()
 
     def read(self, readers: int = 1, **options: object) -> None:
         """Let so many readers follow all topics from their beginning; ``options`` are fields of ReaderOptions."""
-        places = self._partitions()
-        # Taken before they begin: what is there may be few messages, all read before anybody looks.
-        before = self._standing() | {f"reader {len(self._seen) + number}": 0 for number in range(1, readers + 1)}
+        places = self._places()
         patience = float(options.get("request_timeout", ReaderOptions.request_timeout))
         options = {"fetch_wait": min(FETCH_SECONDS, patience / 2)} | options
-        for _ in range(readers):
-            reader = self._scene.driver.reader(self._scene.connection, self._scene.recorder, **options)
+        made = [
+            self._scene.driver.reader(self._scene.connection, self._scene.recorder, **options) for _ in range(readers)
+        ]
+        self._seen |= {reader.id: 0 for reader in made}
+        # Taken before they begin: what is there may be few messages, all read before anybody looks.
+        before = self._standing()
+        for reader in made:
             reader.assign(dict.fromkeys(places, 0))
-            self._seen.append(0)
-            index = len(self._seen) - 1
-            self._begin(f"reader {reader.id}", reader, lambda r, worker, index=index: self._follow(r, worker, index))
+            self._reading.append(self._begin(f"reader {reader.id}", reader, self._follow))
         self.wait_for_progress(since=before)
 
-    def _begin(self, name: str, client: C, work: Callable[[C, Worker], None]) -> None:
+    def _begin(self, name: str, client: C, work: Callable[[C, Worker], None]) -> Worker:
         def run(worker: Worker) -> None:
             closing: AbstractContextManager = client
             with closing:
                 work(client, worker)
 
-        self._workers.append(Worker(self._scene, name, run))
+        return Worker(self._scene, name, run)
 
-    def _send(self, size: int, publisher: Publisher, worker: Worker) -> None:
+    def _places(self) -> list[Partition]:
+        """Every partition there is now; clients at work may learn late, or never, of those that are added."""
+        return [(topic, number) for topic in self._scene.topics for number in range(self._scene.partitions[topic])]
+
+    def _send(self, size: int, places: Sequence[Partition], publisher: Publisher, worker: Worker) -> None:
         burst = FIRST_BURST
         while not worker.stopping.is_set():
             for topic in self._scene.topics:
@@ -169,20 +142,36 @@ class Load:
             worker.pause(PAUSE_SECONDS)
             publisher.serve()
         publisher.flush(PUBLISH_SECONDS)
+        if self._everywhere:
+            self._publish_everywhere(publisher, places, size)
 
-    def _follow(self, reader: Reader, worker: Worker, index: int) -> None:
+    def _publish_everywhere(self, publisher: Publisher, places: Sequence[Partition], size: int) -> None:
+        """Have one more message acknowledged in each of these. Raises Stuck where that cannot be had."""
+        for topic, number in places:
+            try:
+                receipt = publisher.send_and_wait(Message(topic, bytes(size), partition=number), PROGRESS_SECONDS)
+            except NotAcknowledged as error:
+                raise Stuck(f"publisher {publisher.id} does not get on in {place((topic, number))}: {error}") from error
+            if receipt.offset is not None:
+                self._marks.append(((topic, number), receipt.offset))
+
+    def _follow(self, reader: Reader, worker: Worker) -> None:
         while not worker.stopping.is_set():
-            self._seen[index] += reader.drain(POLL_SECONDS)
-
-    def _partitions(self) -> list[Partition]:
-        with self._scene.driver.admin(self._scene.connection) as admin:
-            return [(topic, number) for topic in self._scene.topics for number in admin.leaders(topic)]
+            self._seen[reader.id] += reader.drain(POLL_SECONDS)
+            if sought := self._sought.get(reader.id):
+                reached = reader.positions()
+                # Where it does not read, as a partition was added later, nothing is sought.
+                self._sought[reader.id] = {at: mark for at, mark in sought.items() if reached.get(at, mark + 1) <= mark}
 
     # -- seen from the scenario -------------------------------------------------------------------------
     @staticmethod
     def client_id(index: int) -> str:
         """What the publisher with this index calls itself to the brokers."""
         return f"publisher-at-work-{index + 1}"
+
+    @property
+    def _workers(self) -> list[Worker]:
+        return self._publishing + self._reading
 
     @property
     def is_under_way(self) -> bool:
@@ -212,8 +201,7 @@ class Load:
         """Wait until every publisher and every reader has got further than it is now.
 
         besides: the index of a publisher of which nothing is expected. since: where each was, if that is not now.
-        Raises Stalled, with the verdict on what was sent and read so far, when one does not within PROGRESS_SECONDS, or
-        cannot because a topic is gone.
+        Raises Stalled when one does not within PROGRESS_SECONDS, or cannot because a topic is gone; see ``going_on``.
         """
         before = dict(since) if since is not None else self._standing()
         if besides is not None:
@@ -229,23 +217,45 @@ class Load:
             stalled[:] = [name for name in before if now[name] <= before[name]]
             return not stalled
 
-        try:
+        with self.going_on():
             wait_until(
                 all_got_on,
                 what="every publisher and reader at work to get on",
                 seconds=PROGRESS_SECONDS,
                 check=self._watch(),
-                detail=lambda: f"stalled: {', '.join(stalled)}; errors so far: {self._errors()}",
+                detail=lambda: f"stalled: {', '.join(stalled)}",
             )
-        except (WaitTimeout, Stalled) as stall:
-            raise Stalled(f"the work does not go on{self._last_fault()}: {stall}\n{self._known_by_now()}") from None
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What is waited for within is that the work goes on, whoever does it.
+
+        A wait in vain is no error of the suite's: raises Stalled instead of WaitTimeout. Its words are who was waited
+        for, after which fault, what has been sent, how the partitions stand, and the verdict on what was sent and read
+        so far. Nobody is at work any more then.
+        """
+        try:
+            yield
+        except (WaitTimeout, Stuck) as stall:
+            told = [f"the work does not go on{self._last_fault()}: {stall}", *self._accounts()]
+            raise Stalled("\n".join([*told, self._known_by_now()])) from None
 
     def _last_fault(self) -> str:
         fault = last_fault(self._scene.facts.events)
         return f" (last fault: {fault.subject} {fault.what})" if fault is not None else ""
 
+    def _accounts(self) -> Iterator[str]:
+        """What became of the sends so far, and how the partitions stand."""
+        if self._publishers:
+            counts = sum((Counter(publisher.counts) for publisher in self._publishers), Counter())
+            told = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in self._publishers[0].counts)
+            yield f"messages of the publishers at work: {told}; errors so far: {self._errors()}"
+        if isinstance(self._scene.broker, Cluster):
+            states = sorted(self._scene.broker.states(self._scene.topics).items())
+            yield "; ".join(f"{place(where)} {state}" for where, state in states) or "no broker says who leads"
+
     def _watch(self) -> Callable[[], None]:
-        """A check for a wait for progress: raises what the clients have raised, or Stalled when a topic is gone."""
+        """A check for a wait for progress: raises what the clients have raised, or Stuck."""
         next_look = time.monotonic() + LOOK_SECONDS
 
         def check() -> None:
@@ -254,9 +264,10 @@ class Load:
             if time.monotonic() < next_look:
                 return
             next_look = time.monotonic() + LOOK_SECONDS
-            gone = probe.missing(self._scene.broker.bootstrap_servers, self._scene.topics)
+            connection = self._scene.broker.connection
+            gone = wire.missing(connection.bootstrap_servers, connection.properties, self._scene.topics)
             if gone:
-                raise Stalled(f"{', '.join(gone)} is no longer there")
+                raise Stuck(f"{', '.join(gone)} is no longer there")
 
         return check
 
@@ -269,18 +280,20 @@ class Load:
             return f"what was sent and read so far could not be judged: {error}"
 
     def _give_up(self) -> None:
-        """Close the publishers under their workers' hands: what has no outcome by now is unknown for good.
+        """End everybody's work, and close the publishers under their workers' hands: what has no outcome by now is
+        unknown for good.
 
         A worker may be held up in a call of its client's that nothing ends but its own time-out. It is left to that.
         """
-        workers, self._workers = self._workers, []
+        self._publishing, self._reading = [], []
         publishers, self._publishers = self._publishers, []
-        for worker in workers:
+        at_work = list(self._scene.workers)
+        for worker in at_work:
             worker.prepare_to_stop()
         for publisher in publishers:
             publisher.close(STALLED_SECONDS)
         with suppress(WaitTimeout):
-            wait_until(lambda: not any(w.is_at_work for w in workers), what="everybody to end", seconds=NOTICE_SECONDS)
+            wait_until(lambda: not any(w.is_at_work for w in at_work), what="everybody to end", seconds=NOTICE_SECONDS)
 
     def wait_until_waiting(self, index: int | None = None) -> int:
         """Wait until every publisher, or the one with this index, has sent all it may without an answer.
@@ -303,6 +316,39 @@ class Load:
         )
         return sum(publisher.counts["acknowledged"] for publisher in waiting)
 
+    def finish_everywhere(self) -> None:
+        """See everybody get on, in every partition: each publisher has a message acknowledged there, which each reader
+        gets in those it reads. Then as ``finish``. Raises Stalled where one does not.
+        """
+        self.wait_for_progress()
+        self._everywhere = True
+        for worker in self._publishing:
+            worker.prepare_to_stop()
+        with self.going_on():
+            end_all(worker.stop for worker in self._publishing)
+            marks = dict(sorted(self._marks))  # of several publishers' messages in a partition the last
+            self._sought = {number: dict(marks) for number in self._seen}
+            wait_until(
+                lambda: not any(self._sought.values()),
+                what="every reader at work to get what was published last, in every partition",
+                seconds=PROGRESS_SECONDS,
+                check=self._watch(),
+                detail=lambda: f"not yet read: {self._unread()}",
+            )
+        self.finish()
+
+    def publish_once_everywhere(self) -> None:
+        """Where nobody is at work: have a message acknowledged in each partition. Raises Stalled as ``going_on``."""
+        with self.going_on(), self._scene.driver.publisher(self._scene.connection, self._scene.recorder) as publisher:
+            self._publish_everywhere(publisher, self._places(), MESSAGE_BYTES)
+
+    def _unread(self) -> str:
+        return "; ".join(
+            f"reader {number} {', '.join(place(where, mark) for where, mark in sorted(sought.items()))}"
+            for number, sought in self._sought.items()
+            if sought
+        )
+
     def begin_nothing_more(self) -> None:
         """Let everybody only finish what is under way, and do not wait for that."""
         for worker in self._workers:
@@ -319,7 +365,8 @@ class Load:
 
     def finish(self) -> None:
         """Stop everybody, wait for the outcome of every send, and close the clients. Raises what they raised."""
-        workers, self._workers = self._workers, []
+        workers = self._workers
+        self._publishing, self._reading = [], []
         for worker in workers:
             worker.prepare_to_stop()
         try:
@@ -328,7 +375,8 @@ class Load:
             self._count()
 
     def _count(self) -> None:
-        """Add to the report's numbers what became of the sends, and know these publishers no longer."""
+        """Add to the report's numbers what became of the sends, and know these clients no longer."""
+        self._seen, self._sought, self._marks, self._everywhere = {}, {}, [], False
         numbers = self._scene.facts.numbers
         publishers, self._publishers = self._publishers, []
         for publisher in publishers:
@@ -342,7 +390,7 @@ class Load:
 
     def _standing(self) -> dict[str, int]:
         standing = {f"publisher {p.id}": p.counts["acknowledged"] for p in self._publishers}
-        return standing | {f"reader {number + 1}": seen for number, seen in enumerate(self._seen)}
+        return standing | {f"reader {number}": seen for number, seen in self._seen.items()}
 
     def _errors(self) -> dict[str, int]:
-        return {error: count for publisher in self._publishers for error, count in publisher.errors.items()}
+        return dict(sum((Counter(publisher.errors) for publisher in self._publishers), Counter()))

@@ -42,16 +42,21 @@ def move_replicas(scene: Scene) -> None:
     cluster = replication.cluster
     nodes = [node.config.node for node in cluster.nodes]
     for _ in nodes:
-        before = {number: state.replicas for (_, number), state in cluster.states([topic]).items()}
+        before = wait_until(
+            lambda: {number: state.replicas for (_, number), state in cluster.states([topic]).items()},
+            what=f"somebody to tell where the replicas of {topic} are",
+            seconds=ROLE_SECONDS,
+            check=cluster.check_alive,
+        )
         wanted = {
             number: tuple(nodes[(nodes.index(replica) + 1) % len(nodes)] for replica in replicas)
             for number, replicas in before.items()
         }
         administration.move_replicas(cluster.any_address(), topic, wanted)
         wait_until(
-            lambda wanted=wanted: all(
-                state.replicas == wanted[number] and state.is_whole
-                for (_, number), state in cluster.states([topic]).items()
+            lambda wanted=wanted: (
+                wanted
+                == {number: state.replicas for (_, number), state in cluster.states([topic]).items() if state.is_whole}
             ),
             what=f"the replicas to be moved to {wanted}",
             seconds=SYNC_SECONDS,
@@ -66,7 +71,8 @@ def add_partitions(scene: Scene, count: int) -> None:
     """Add partitions to the topic, and let one more publisher begin, which sends to all of them."""
     topic = scene.topics[0]
     with scene.driver.admin(scene.connection) as admin:
-        admin.add_partitions(topic, len(admin.leaders(topic)) + count)
+        scene.partitions[topic] += count
+        admin.add_partitions(topic, scene.partitions[topic])
     scene.note(topic, "partitions added", str(count))
     scene.part(Replication).cluster.wait_until_whole()
     load = scene.part(Load)

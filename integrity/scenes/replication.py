@@ -77,9 +77,14 @@ class Replication:
         return self.cluster.coordinator(administration.TRANSACTIONS, self._scene.part(Transacting).id)
 
     def state(self) -> State:
-        """The first partition of the scene's first topic as the cluster sees it."""
+        """The first partition of the scene's first topic as the cluster sees it. Raises WaitTimeout if nobody tells."""
         place = (self._scene.topics[0], 0)
-        return self.cluster.states([place[0]])[place]
+        return wait_until(
+            lambda: self.cluster.states([place[0]]).get(place),
+            what=f"somebody to tell how {place[0]}-{place[1]} stands",
+            seconds=ROLE_SECONDS,
+            check=self.cluster.check_alive,
+        )
 
     def wait_for_in_sync(self, count: int) -> None:
         """Wait until exactly so many of its replicas are in sync."""
@@ -132,40 +137,58 @@ class Replication:
     def hands_over(self, node: Broker, role: str) -> None:
         """Wait until somebody else has the role, if it is one that must be had, and the work goes on."""
         if role != FOLLOWER:
-            wait_until(
-                lambda: ROLES[role](self) is not node,
-                what=f"another {role} than {node.label}",
-                seconds=ROLE_SECONDS,
-                check=self.cluster.check_alive,
-            )
+            with self._scene.part(Load).going_on():
+                wait_until(
+                    lambda: ROLES[role](self) is not node,
+                    what=f"another {role} than {node.label}",
+                    seconds=ROLE_SECONDS,
+                    check=self.cluster.check_alive,
+                )
         self.goes_on_without(node)
 
     def goes_on_without(self, node: Broker) -> None:
         """Wait until the others have taken over the broker's roles and every client at work gets on.
 
-        Raises WaitTimeout, which says who stalls, when that does not happen within the bound.
+        Raises Stalled, which says who stalls, when that does not happen within the bound.
         """
         self.others_lead(node)
         self._scene.note("the cluster", "has taken over", f"without {node.label}")
         self._scene.part(Load).wait_for_progress()
 
     def others_lead(self, node: Broker) -> None:
-        """Wait until every partition of the scene and the controllers are led by others than this broker."""
-        wait_until(
-            lambda: not self.led_by(node) and self.cluster.controller() is not node,
-            what=f"the others to take over from {node.label}",
-            seconds=ROLE_SECONDS,
-            check=self.cluster.check_alive,
-            detail=lambda: f"it is still the leader of {self.led_by(node)}",
-        )
+        """Wait until every partition of the scene and the controllers are led by others than this broker.
+
+        Raises Stalled when that does not happen.
+        """
+        number, partitions = node.config.node, sum(self._scene.partitions[topic] for topic in self._scene.topics)
+
+        def taken_over() -> bool:
+            # One that nobody tells of has no leader.
+            leaders = [state.leader for state in self.cluster.states(self._scene.topics).values()]
+            led_by_others = sum(leader not in (number, -1) for leader in leaders) == partitions
+            return led_by_others and self.cluster.controller() is not node
+
+        with self._scene.part(Load).going_on():
+            wait_until(
+                taken_over,
+                what=f"the others to take over from {node.label}",
+                seconds=ROLE_SECONDS,
+                check=self.cluster.check_alive,
+            )
 
     def recovered(self) -> None:
-        """Wait until every broker is back, every replica in sync, and every client at work gets on."""
-        self.cluster.wait_until_whole()
-        self._scene.note("the cluster", "whole", "every replica in sync")
+        """Wait until every broker is back, every replica in sync, and every client at work gets on.
+
+        Where nobody is at work, see a message acknowledged in every partition. Raises Stalled when one of these fails.
+        """
         load = self._scene.part(Load)
+        with load.going_on():
+            self.cluster.wait_until_whole()
+        self._scene.note("the cluster", "whole", "every replica in sync")
         if load.is_under_way:
             load.wait_for_progress()
+        else:
+            load.publish_once_everywhere()
 
     def close(self) -> None:
         """Nothing is under way."""

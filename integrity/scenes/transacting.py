@@ -12,7 +12,8 @@ from collections import Counter
 from integrity.clients import Publisher
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
-from integrity.scenes.load import POLL_SECONDS, Load, Worker
+from integrity.scenes.load import POLL_SECONDS, Load
+from integrity.scenes.worker import Worker
 from integrity.waiting import wait_until
 
 #: Messages of a transaction in each topic; every third transaction is aborted.
@@ -75,7 +76,7 @@ class Transacting:
         """One transaction; returns whether the publisher was told how it ended, and can begin another."""
         publisher.begin()
         for topic in self._scene.topics:
-            publisher.publish(topic, MESSAGES)
+            publisher.publish(topic, MESSAGES, partitions=range(self._scene.partitions[topic]))
         publisher.flush(PUBLISH_SECONDS)
         worker.stopping.wait(OPEN_SECONDS)
         is_to_abort = sum(self.outcomes.values()) % ABORTED_EVERY == ABORTED_EVERY - 1
@@ -86,17 +87,18 @@ class Transacting:
     def _wait_for_more(self) -> None:
         """Wait until another transaction has been committed."""
         before = self.outcomes[schema.COMMITTED]
-        wait_until(
-            lambda: self.outcomes[schema.COMMITTED] > before,
-            what="another transaction to be committed",
-            seconds=PUBLISH_SECONDS,
-            check=self._worker.check,
-            detail=self._words,
-        )
+        with self._scene.part(Load).going_on():
+            wait_until(
+                lambda: self.outcomes[schema.COMMITTED] > before,
+                what="another transaction to be committed",
+                seconds=PUBLISH_SECONDS,
+                check=self._worker.check,
+                detail=self._words,
+            )
 
     def _words(self) -> str:
         troubles = f"; publishers that could not be made: {dict(self._troubles)}" if self._troubles else ""
-        return f"stalled; transactions so far: {dict(self.outcomes)}{troubles}"
+        return f"transactions so far: {dict(self.outcomes)}{troubles}"
 
     def finish(self) -> None:
         """See another transaction committed, stop, and read everything that is committed."""

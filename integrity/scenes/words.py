@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from hamcrest.core.base_matcher import BaseMatcher
 from hamcrest.core.description import Description
@@ -17,6 +17,15 @@ def place(partition: Partition, offset: int | None = None) -> str:
     """A partition, or an offset in it: ``orders-0``, ``orders-0 at offset 17``."""
     name = f"{partition[0]}-{partition[1]}"
     return name if offset is None else f"{name} at offset {offset:,}"
+
+
+def behind(reached: Mapping[Partition, int], ends: Mapping[Partition, int]) -> dict[str, str]:
+    """The partitions whose end is not reached, and how far one got; in one without messages there is no way to go."""
+    return {
+        place(where): f"{reached.get(where, 0):,} of {end:,}"
+        for where, end in sorted(ends.items())
+        if reached.get(where, 0) < end
+    }
 
 
 class _Nothing(BaseMatcher[Collection[str]]):
