@@ -239,3 +239,7 @@ def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
     monkeypatch.setattr(in_sync.process, "restart", lambda node, how, while_down: while_down())
     with pytest.raises(AssertionError, match="1 messages were acknowledged by too few"):
         in_sync.refuse_for_a_while(scene)
+    monkeypatch.setattr(in_sync, "_wait_for_refusals", lambda scene: None)
+    load.errors = lambda: {"RequestTimedOutError: 7": 100}
+    with pytest.raises(AssertionError, match="not as too few replicas are in sync: {'RequestTimedOutError: 7': 100}"):
+        in_sync.refuse_for_a_while(scene)

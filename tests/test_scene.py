@@ -227,7 +227,7 @@ def test_equal_errors_of_several_publishers_are_counted_together(scene: Scene) -
         SimpleNamespace(errors={"timed out": 2, "refused": 1}),
         SimpleNamespace(errors={"timed out": 3}),
     ]
-    assert work._errors() == {"timed out": 5, "refused": 1}
+    assert work.errors() == {"timed out": 5, "refused": 1}
     work._publishers = []
 
 

@@ -24,4 +24,6 @@ Feature: Acknowledged messages survive the loss of any one of three brokers
         | leader     | killed     |
         | leader     | stopped    |
         | follower   | killed     |
+        | follower   | stopped    |
         | controller | killed     |
+        | controller | stopped    |

@@ -31,7 +31,7 @@ Feature: Acknowledged messages survive lost successors and silent leaders
     It wakes up believing that it still has its role, and finds that the others have gone on without it.
     Not promised: that clients wait for a silent broker; those that do not turn to the others.
 
-    Scenario Outline: Nothing is lost or doubled when the <role> is frozen and the others take over
+    Scenario Outline: Nothing is lost or doubled when the <role> is frozen and the others go on without it
       Given a topic with 1 partition and 3 replicas, 2 of which must be in sync
       And 2 impatient publishers are at work, which soon send again what is not acknowledged
       And an impatient reader follows them
@@ -42,4 +42,5 @@ Feature: Acknowledged messages survive lost successors and silent leaders
       Examples:
         | role       |
         | leader     |
+        | follower   |
         | controller |

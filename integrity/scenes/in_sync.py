@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from integrity.brokers.cluster import ROLE_SECONDS
 from integrity.faults import process
 from integrity.scene import Scene
 from integrity.scenes.load import Load
 from integrity.scenes.replication import Replication
 from integrity.waiting import wait_until
+
+#: The broker's reason, NOT_ENOUGH_REPLICAS (19), in the words of kafka-python and of librdkafka.
+TOO_FEW = re.compile(r"NotEnoughReplicas|NOT_ENOUGH_REPLICAS|insufficient in-sync replicas", re.IGNORECASE)
 
 #: So many refusals are seen, and then so many again in which nothing may be acknowledged.
 ENOUGH_REFUSALS = 50
@@ -16,7 +21,7 @@ ENOUGH_REFUSALS = 50
 def refuse_for_a_while(scene: Scene) -> None:
     """Kill a follower, without which too few are in sync, see that publishing is refused, and start it again.
 
-    Raises AssertionError when anything is acknowledged meanwhile.
+    Raises AssertionError when anything is acknowledged meanwhile, or is refused for another reason only.
     """
     replication = scene.part(Replication)
     whole = len(replication.state().replicas)
@@ -29,6 +34,9 @@ def refuse_for_a_while(scene: Scene) -> None:
         _wait_for_refusals(scene)
         if scene.part(Load).acknowledged != before:
             raise AssertionError(f"{scene.part(Load).acknowledged - before} messages were acknowledged by too few")
+        reasons = scene.part(Load).errors()
+        if not any(TOO_FEW.search(reason) for reason in reasons):
+            raise AssertionError(f"publishing was refused, but not as too few replicas are in sync: {reasons}")
 
     process.restart(node, "killed", while_down=refused)
     replication.recovered()

@@ -249,7 +249,7 @@ class Load:
         if self._publishers:
             counts = sum((Counter(publisher.counts) for publisher in self._publishers), Counter())
             told = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in self._publishers[0].counts)
-            yield f"messages of the publishers at work: {told}; errors so far: {self._errors()}"
+            yield f"messages of the publishers at work: {told}; errors so far: {self.errors()}"
         if isinstance(self._scene.broker, Cluster):
             states = sorted(self._scene.broker.states(self._scene.topics).items())
             yield "; ".join(f"{place(where)} {state}" for where, state in states) or "no broker says who leads"
@@ -392,5 +392,6 @@ class Load:
         standing = {f"publisher {p.id}": p.counts["acknowledged"] for p in self._publishers}
         return standing | {f"reader {number}": seen for number, seen in self._seen.items()}
 
-    def _errors(self) -> dict[str, int]:
+    def errors(self) -> dict[str, int]:
+        """Every error a send ended with, in the words of the client, and how often."""
         return dict(sum((Counter(publisher.errors) for publisher in self._publishers), Counter()))

@@ -87,7 +87,7 @@ class Replication:
         )
 
     def wait_for_in_sync(self, count: int) -> None:
-        """Wait until exactly so many of its replicas are in sync."""
+        """Wait until exactly so many of the replicas of that partition are in sync."""
         wait_until(
             lambda: len(self.state().in_sync) == count,
             what=f"{count} replicas to be in sync",
@@ -135,8 +135,10 @@ class Replication:
         self.recovered()
 
     def hands_over(self, node: Broker, role: str) -> None:
-        """Wait until somebody else has the role, if it is one that must be had, and the work goes on."""
-        if role != FOLLOWER:
+        """Wait until somebody else has the role, or a follower is no longer in sync, and the work goes on."""
+        if role == FOLLOWER:
+            self._wait_until_out_of_sync(node)
+        else:
             with self._scene.part(Load).going_on():
                 wait_until(
                     lambda: ROLES[role](self) is not node,
@@ -145,6 +147,17 @@ class Replication:
                     check=self.cluster.check_alive,
                 )
         self.goes_on_without(node)
+
+    def _wait_until_out_of_sync(self, node: Broker) -> None:
+        """Wait until nobody waits for this broker's replica any more."""
+        with self._scene.part(Load).going_on():
+            wait_until(
+                lambda: node.config.node not in self.state().in_sync,
+                what=f"the replica on {node.label} to be out of sync",
+                seconds=ROLE_SECONDS,
+                check=self.cluster.check_alive,
+                detail=lambda: str(self.state()),
+            )
 
     def goes_on_without(self, node: Broker) -> None:
         """Wait until the others have taken over the broker's roles and every client at work gets on.
