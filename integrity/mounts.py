@@ -46,7 +46,10 @@ def unmount_below(folder: Path) -> None:
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"{' '.join(words)} did not end within {SECONDS} s") from error
 
 
 def _unescape(text: str) -> str:

@@ -26,9 +26,9 @@ from typing import IO
 
 import psutil
 
-from integrity import mounts
+from integrity import mounts, progress
 from integrity.errors import Unavailable
-from integrity.waiting import scaled
+from integrity.waiting import WaitTimeout, scaled
 
 #: Ports below every system's ephemeral range: a client's own connection can never be given one of these
 #: while a broker is down, and a restarted broker always finds its port free.
@@ -40,6 +40,8 @@ END_SECONDS = 10.0
 #: A run that used an engine leaves this mark, so that a sweep knows to ask the engine as well.
 DOCKER_MARK = "docker"
 
+#: Why something of a run could not be removed: no engine answers, or it will not; a mount is busy; a file resists.
+_RESISTS = (Unavailable, OSError, WaitTimeout)
 
 #: The machine's own place for temporary files while a run takes in those of this process.
 _outside: str | None = None
@@ -139,6 +141,7 @@ class Run:
     def end(self) -> None:
         """End every process of this run that is still there, delete its folder, free its ports.
 
+        What resists (containers, when the engine has gone away) is told in one line and left to a later run's sweep.
         Raises what closing something has raised, when all of this is done.
         """
         if self._lock is None:
@@ -153,14 +156,16 @@ class Run:
             self._remove()
 
     def _remove(self) -> None:
-        end_processes(self.id)
-        mounts.unmount_below(self.directory)
-        shutil.rmtree(self.directory, ignore_errors=False)
-        for port in list(self._leases):
-            self.release_port(port)
-        (self._base / "locks" / self.id).unlink(missing_ok=True)
-        self._lock.close()
-        self._lock = None
+        try:
+            _clear(self.directory)
+        except _RESISTS as error:
+            progress.say(_left_to_a_later_run(self.directory, error))
+        finally:
+            for port in list(self._leases):
+                self.release_port(port)
+            (self._base / "locks" / self.id).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
 
     def _let_go_of_temporary_files(self) -> None:
         global _outside
@@ -197,10 +202,40 @@ def end_processes(run_id: str) -> list[int]:
     return [process.pid for process in found]
 
 
+def _clear(folder: Path) -> list[int]:
+    """Remove what a run left: processes, containers, its folder. Returns the ids of the processes that were there.
+
+    Raises one of _RESISTS when something cannot be removed. Then the folder stays, and the mark in it while there may
+    be containers: by these two a later sweep knows what to look for.
+    """
+    killed = end_processes(folder.name)
+    mounts.unmount_below(folder)
+    mark = folder / DOCKER_MARK
+    for entry in folder.iterdir():
+        if entry == mark:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if mark.exists():
+        from integrity.brokers import engine
+
+        engine.remove_leftovers(folder.name)
+        mark.unlink()
+    folder.rmdir()
+    return killed
+
+
+def _left_to_a_later_run(folder: Path, error: Exception) -> str:
+    reason = " ".join(str(error).split())
+    return f"not all that the run in {folder} left can be removed now, a later run will try again: {reason}"
+
+
 def sweep(base: Path) -> list[str]:
     """Remove what dead runs left: processes, containers, folders. Returns what was done, in words.
 
-    A folder whose containers cannot be removed because no engine answers is left for a later run.
+    What cannot be removed now is told in one line and left to a later run.
     """
     done = []
     for folder in sorted((base / "runs").iterdir()):
@@ -208,19 +243,12 @@ def sweep(base: Path) -> list[str]:
         if lock is None:
             continue
         with lock:
-            if not folder.exists():  # another run has just swept it, and let go of the lock
-                (base / "locks" / folder.name).unlink(missing_ok=True)
-                continue
-            killed = end_processes(folder.name)
-            if (folder / DOCKER_MARK).exists():
-                from integrity.brokers import docker
-
+            if folder.exists():  # or else another run has just swept it, and let go of the lock
                 try:
-                    docker.remove_leftovers(folder.name)
-                except Unavailable:
-                    continue
-            mounts.unmount_below(folder)
-            shutil.rmtree(folder)
+                    killed = _clear(folder)
+                except _RESISTS as error:
+                    progress.say(_left_to_a_later_run(folder, error))
+                else:
+                    done.append(f"a run that was killed left {len(killed)} process(es) and {folder}: removed")
             (base / "locks" / folder.name).unlink(missing_ok=True)
-            done.append(f"a run that was killed left {len(killed)} process(es) and {folder}: removed")
     return done

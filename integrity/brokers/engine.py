@@ -6,13 +6,15 @@ docker and testcontainers are imported where they are needed: a run without cont
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from integrity import progress
 from integrity.errors import Unavailable
-from integrity.waiting import scaled, wait_until
+from integrity.waiting import WaitTimeout, attended, scaled, wait_until
 
 #: On every container, volume and network of a run; its value is the run's id.
 LABEL = "kafka-integrity.run"
@@ -24,6 +26,9 @@ OWN_IMAGES = "kafka-integrity/"
 GREETING_SECONDS = 5
 REGISTRY_SECONDS = 15
 REQUEST_SECONDS = 120
+
+#: Seconds, before timeout_factor, between two signs of progress of a pull; a large layer is unpacked without any.
+PULL_SECONDS = 300
 
 _NEEDS_NONE = "-D broker=embedded needs none"
 
@@ -64,6 +69,22 @@ def _is_loopback(host: str | None) -> bool:
     return host is None or host in ("localhost", "::1") or host.startswith("127.")
 
 
+@contextmanager
+def _one_line(words: Callable[[str], Unavailable]) -> Iterator[None]:
+    """Raise what ``words`` makes of the reason, in one line, for whatever asking the engine raises.
+
+    What comes in a stream (a pull's progress) is read past requests, and then the errors are urllib3's own.
+    """
+    from docker.errors import DockerException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (DockerException, HTTPError, OSError, WaitTimeout) as error:  # requests' errors are OSErrors
+        reason = getattr(error, "explanation", None) or error
+        raise words(" ".join(str(reason).split())) from error
+
+
 def full_name(image: str) -> str:
     """The name the engine knows ``image`` by: with a tag, and with testcontainers' prefix where one is set.
 
@@ -85,7 +106,7 @@ def image_id(image: str) -> str | None:
     """The engine's id of the image, or None when it has none of that name. Raises as ``has_image``."""
     from docker.errors import ImageNotFound
 
-    with closing(engine()) as client:
+    with closing(engine()) as client, _one_line(lambda reason: Unavailable(f"the engine tells of no image: {reason}")):
         try:
             return client.images.get(full_name(image)).id
         except ImageNotFound:
@@ -120,31 +141,37 @@ def obtain_image(image: str) -> None:
         return
     if image.startswith(OWN_IMAGES):
         raise Unavailable(f"the engine has no image {image}: `make image` builds it, without a registry")
-    from docker.errors import APIError
-    from requests import RequestException
-
     progress.say(f"Pulling {image} (once per engine)…")
-    with closing(engine()) as client:
+    with closing(engine()) as client, _one_line(lambda reason: _cannot_be_had(image, reason)):
         try:
             _pull(client, full_name(image))
-        except (APIError, RequestException) as error:
-            reason = " ".join(str(getattr(error, "explanation", None) or error).split())
-            raise _cannot_be_had(image, reason) from error
         finally:
             progress.replace_line("")
 
 
 def _pull(client, name: str) -> None:
+    """Raises Unavailable when nothing has come for PULL_SECONDS: docker's library would wait without a bound."""
     sizes: dict[str, tuple[int, int]] = {}
     repository, tag = _split(name)
-    for part in client.api.pull(repository, tag=tag, stream=True, decode=True):
-        if "error" in part:
-            raise _cannot_be_had(name, part["error"])
-        detail = part.get("progressDetail") or {}
-        if part.get("status") == "Downloading" and "total" in detail:
-            sizes[part["id"]] = (detail.get("current", 0), detail["total"])
-            got, total = (sum(column) / 1e6 for column in zip(*sizes.values(), strict=True))
-            progress.replace_line(f"  {got:.0f} of {total:.0f} MB")
+    heard = time.monotonic()
+
+    def pull() -> None:
+        nonlocal heard
+        for part in client.api.pull(repository, tag=tag, stream=True, decode=True):
+            heard = time.monotonic()
+            if "error" in part:
+                raise _cannot_be_had(name, " ".join(part["error"].split()))
+            detail = part.get("progressDetail") or {}
+            if part.get("status") == "Downloading" and "total" in detail:
+                sizes[part["id"]] = (detail.get("current", 0), detail["total"])
+                got, total = (sum(column) / 1e6 for column in zip(*sizes.values(), strict=True))
+                progress.replace_line(f"  {got:.0f} of {total:.0f} MB")
+
+    def check() -> None:
+        if time.monotonic() - heard > scaled(PULL_SECONDS):
+            raise _cannot_be_had(name, f"the engine has told of no progress for {scaled(PULL_SECONDS):.0f} s")
+
+    attended(pull, check)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -158,7 +185,7 @@ def _split(name: str) -> tuple[str, str]:
 
 def _cannot_be_had(image: str, reason: str) -> Unavailable:
     return Unavailable(
-        f"the image {image} cannot be had: {' '.join(reason.split())}; "
+        f"the image {image} cannot be had: {reason}; "
         f"check its name and the network, or build one offline with `make image`"
     )
 
@@ -182,11 +209,12 @@ class Removed:
 def remove_leftovers(run_id: str) -> Removed:
     """Remove the containers, then the volumes and networks that carry exactly this run's label; say which.
 
-    Nothing else is touched. Raises Unavailable when no engine answers.
+    Nothing else is touched. Raises Unavailable, in one line, when no engine answers or something cannot be removed.
     """
     removed = Removed()
     wanted = {"label": f"{LABEL}={run_id}"}
-    with closing(engine()) as client:
+    what = "the engine could not remove what a run had left in it"
+    with closing(engine()) as client, _one_line(lambda reason: Unavailable(f"{what}: {reason}")):
         for container in client.api.containers(all=True, filters=wanted):
             remove_container(client, container["Id"])
             removed.containers.append(container["Names"][0].lstrip("/"))

@@ -1,0 +1,108 @@
+"""An address where something answers as a container engine does, or fails as one does; no container ever runs."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+#: Sends an answer: given the request's handler.
+Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+def says(content: object, status: int = 200) -> Answer:
+    """An answer with this content, as JSON."""
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        data = json.dumps(content).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    return answer
+
+
+def hangs_up(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """No answer: the connection is closed."""
+    handler.close_connection = True
+
+
+def fails(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """The engine's own failure, of two lines."""
+    says({"message": "it is broken\nand stays so"}, 500)(handler)
+
+
+def breaks_off(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """The first part of a stream; then the connection is closed."""
+    part = json.dumps({"status": "Downloading"}).encode() + b"\r\n"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+    handler.close_connection = True
+
+
+class FakeEngine:
+    """An engine with nothing in it. ``answers``: by the end of a path, what is answered instead of that."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.answers: dict[str, Answer] = {}
+        #: The paths that were asked for, with their queries.
+        self.asked: list[str] = []
+        #: Set at the end: what was not to answer in time need not be silent any longer.
+        self.over = threading.Event()
+
+    def is_silent(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        """No answer, and the connection stays open."""
+        self.over.wait()
+        handler.close_connection = True
+
+    def stops_in_the_middle(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        """The first part of a stream, and no more."""
+        breaks_off(handler)
+        self.is_silent(handler)
+
+
+_NOTHING: Mapping[str, Answer] = {
+    "/version": says({"ApiVersion": "1.44", "Version": "0"}),
+    "/containers/json": says([]),
+    "/volumes": says({"Volumes": []}),
+    "/networks": says([]),
+}
+
+
+@contextmanager
+def fake_engine() -> Iterator[FakeEngine]:
+    """One on loopback."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            engine.asked.append(self.path)
+            path = self.path.partition("?")[0]
+            for end, answer in (_NOTHING | engine.answers).items():
+                if path.endswith(end):
+                    return answer(self)
+            return says({"message": "No such image: or anything else"}, 404)(self)
+
+        do_POST = do_DELETE = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        engine = FakeEngine(f"tcp://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield engine
+        finally:
+            engine.over.set()
+            server.shutdown()
+            thread.join()
