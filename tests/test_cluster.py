@@ -182,6 +182,58 @@ def test_each_node_is_done_something_to_even_when_one_fails():
     assert sorted(done) == ["broker 1", "broker 2", "broker 3"]
 
 
+class _Node(SimpleNamespace):
+    """A broker that cannot be discarded while it ``resists``."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            label=f"broker {number}", kind="embedded", config=BrokerConfig(node=number), resists=False, discarded=0
+        )
+
+    def _discard(self) -> None:
+        self.discarded += 1
+        if self.resists:
+            raise OSError(f"{self.label} resists")
+
+
+class _Network:
+    """One that cannot be closed while it ``resists``."""
+
+    resists = False
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+        if self.resists:
+            raise OSError("the network resists")
+
+
+def test_a_network_that_could_not_be_closed_is_closed_when_its_brokers_are_discarded_again():
+    nodes, network = [_Node(1), _Node(2)], _Network()
+    cluster = Cluster(nodes, network)
+    network.resists = True
+    with pytest.raises(OSError, match="the network resists"):
+        cluster.discard()
+    network.resists = False
+    cluster.discard()
+    cluster.discard()
+    assert network.closed == 2
+
+
+def test_the_network_of_brokers_that_cannot_be_discarded_is_closed_and_theirs_is_the_error():
+    """Protects from a network's error, mostly their consequence, in place of theirs."""
+    nodes, network = [_Node(1), _Node(2)], _Network()
+    cluster = Cluster(nodes, network)
+    nodes[0].resists = network.resists = True
+    with pytest.raises(OSError, match="broker 1 resists") as caught:
+        cluster.discard()
+    assert caught.value.__notes__ == ["nor could their network be closed: the network resists"]
+    assert nodes[1].discarded == 1
+    nodes[0].resists = network.resists = False
+    cluster.discard()
+    assert network.closed == 2
+
+
 def test_replicas_that_differ_are_told_apart():
     same = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 1, 1)]
     other = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 2, 0)]

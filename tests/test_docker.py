@@ -459,3 +459,24 @@ def test_a_cluster_in_a_network_of_its_own_outlives_its_leader_and_leaves_nothin
     finally:
         brokers.discard_all()
     assert {network.id for network in docker_client.networks.list()} == networks
+
+
+def test_a_network_that_is_in_use_is_removed_when_its_cluster_is_discarded_again(
+    image: str, run: Run, docker_client
+) -> None:
+    run.uses_docker()
+    brokers = Brokers(Settings(broker="docker", image=image), Choice("docker", "for tests"), run)
+    networks = {network.id for network in docker_client.networks.list()}
+    cluster = brokers.create_cluster()
+    [network] = [each for each in docker_client.networks.list() if each.id not in networks]
+    user = docker_client.containers.run(
+        image, entrypoint=["sleep", "600"], detach=True, network=network.name, labels={LABEL: run.id}
+    )
+    try:
+        with pytest.raises(BrokerFailed, match="has active endpoints"):
+            brokers.discard_all()
+    finally:
+        user.remove(force=True)
+    brokers.discard_all()
+    assert {network.id for network in docker_client.networks.list()} == networks
+    cluster.discard()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 import pytest
@@ -531,6 +533,22 @@ def test_a_closed_proxy_leaves_nothing_but_its_process_for_the_next_one(run: Run
         assert process.num_fds() == kept  # links of its own, no connection of the one before
     with pytest.raises(ProxyFailed, match="closed"):
         proxy.link("another")
+
+
+def test_a_proxy_whose_process_cannot_be_given_back_is_closed_all_the_same(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    try:
+        proxy = Proxy(run, "127.0.0.1:1")
+        psutil.Process(proxy.pid).kill()
+        [folder] = run.directory.glob("proxy-*")
+        shutil.rmtree(folder)  # what a process leaves behind is to be deleted: this fails
+        with pytest.raises(FileNotFoundError):
+            proxy.close()
+        proxy.close()
+        assert not run._leases
+        assert not proxy._rewriting.is_alive()
+    finally:
+        run.end()
 
 
 def test_the_next_proxy_knows_nothing_of_the_one_before(run: Run, broker: EmbeddedBroker) -> None:

@@ -67,7 +67,7 @@ class Network(Protocol):
         """Let everybody reach everybody again."""
 
     def close(self) -> None:
-        """End it, once the brokers are gone."""
+        """End it, once the brokers are gone. Where that has failed it can be tried again."""
 
 
 class Cluster(Broker):
@@ -157,12 +157,21 @@ class Cluster(Broker):
         self.each(Broker.thaw)
 
     def discard(self) -> None:
-        network, self._network = self._network, None
+        """As for each broker; their network is closed whatever becomes of them, and again if that fails."""
         try:
             self.each(Broker.discard)
-        finally:
-            if network is not None:
-                network.close()
+        except BaseException as error:
+            try:
+                self._close_network()
+            except Exception as consequence:  # noqa: BLE001 - a network that brokers are left in can seldom be closed
+                error.add_note(f"nor could their network be closed: {consequence}")
+            raise
+        self._close_network()
+
+    def _close_network(self) -> None:
+        if self._network is not None:
+            self._network.close()
+            self._network = None
 
     def refuses_connections(self) -> bool:
         return all(node.refuses_connections() for node in self._nodes)

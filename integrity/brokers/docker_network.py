@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from integrity.brokers.docker import CONTROLLER_PORT, DockerBroker
 from integrity.brokers.engine import LABEL, engine
@@ -56,6 +56,8 @@ class DockerNetwork:
                 self._isolated.pop()
 
     def close(self) -> None:
-        """Remove the network; its containers must be gone."""
-        with closing(engine()) as client:
+        """Remove the network, if it is there; its containers must be gone."""
+        from docker.errors import NotFound
+
+        with closing(engine()) as client, suppress(NotFound):
             client.networks.get(self._name).remove()

@@ -122,10 +122,12 @@ class Proxy(Operations):
         if self._closed:
             return
         self._closed = True
-        process.give_back(self._process)
-        self._rewriting.stop()
-        for port in self._ports:
-            self._run.release_port(port)
+        try:
+            process.give_back(self._process)
+        finally:
+            self._rewriting.stop()
+            for port in self._ports:
+                self._run.release_port(port)
         for error in self._rewriting.errors + self._process.errors:
             raise error
 
