@@ -16,16 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from docker.errors import APIError
 
-from integrity.brokers import administration, docker, probe
+from integrity.brokers import administration, docker, kinds, probe
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.docker import DATA, DockerBroker, environment
 from integrity.brokers.engine import LABEL, OWN_IMAGES, full_name
 from integrity.errors import Unavailable
-from integrity.runs import Run
+from integrity.runs import DOCKER_MARK, Run
 from integrity.settings import Settings
 from integrity.waiting import wait_until
 
@@ -235,6 +236,38 @@ def test_files_and_recreate_are_refused_while_it_runs(broker: DockerBroker) -> N
         broker.recreate()
 
 
+def test_a_broker_that_was_discarded_leaves_no_port_and_no_connection(image: str, tmp_path) -> None:
+    """Also when its container was made anew in between."""
+    own = Run(tmp_path)
+    try:
+        own.uses_docker()
+        brokers = Brokers(Settings(broker="docker", image=image), Choice("docker", "for tests"), own)
+        files = psutil.Process().num_fds()
+        broker = brokers.create()
+        broker.launch()
+        broker.kill()
+        broker.recreate()
+        broker.launch()
+        brokers.discard(broker)
+        broker.discard()
+        assert psutil.Process().num_fds() == files
+        assert not own._leases
+    finally:
+        own.end()
+
+
+def test_a_broker_that_no_engine_can_be_asked_for_leaves_no_port(dead_engine, tmp_path) -> None:
+    own = Run(tmp_path)
+    try:
+        kind = kinds.load("docker")(Settings(broker="docker", image=IMAGE), own)
+        with pytest.raises(Unavailable):
+            kind.make(BrokerConfig())
+        assert not own._leases
+    finally:
+        (own.directory / DOCKER_MARK).unlink()
+        own.end()
+
+
 # -- starts that fail -----------------------------------------------------------------------------------
 def test_a_broker_that_dies_ends_the_wait_with_its_log(image: str, run: Run, docker_client) -> None:
     config = BrokerConfig(settings={"log.retention.ms": "not a number"})
@@ -246,6 +279,23 @@ def test_a_broker_that_dies_ends_the_wait_with_its_log(image: str, run: Run, doc
         broker.discard()
     broker.discard()
     assert not docker_client.volumes.list(filters={"name": broker.name})
+
+
+def test_a_container_that_cannot_be_made_is_one_line_and_leaves_an_empty_log(
+    image: str, run: Run, docker_client
+) -> None:
+    """Protects the scenario's evidence, which asks for the log."""
+    broker = DockerBroker(BrokerConfig(), image=image, run=run, port=run.lease_port())
+    taken = docker_client.containers.create(image, name=broker.name, network_mode="none", labels={LABEL: run.id})
+    try:
+        with pytest.raises(BrokerFailed, match="could not start broker 1") as caught:
+            broker.start()
+        assert "\n" not in str(caught.value)
+        assert broker.log() == ""
+        assert not broker.is_alive()
+    finally:
+        taken.remove(force=True)
+        broker.discard()
 
 
 def test_a_port_in_use_is_one_line(image: str, run: Run) -> None:
@@ -420,7 +470,7 @@ def test_a_sweep_takes_what_carries_its_label_and_nothing_else(image: str, docke
 
 
 def test_a_sweep_takes_a_running_broker(image: str, docker_client) -> None:
-    lost = SimpleNamespace(id=uuid.uuid4().hex)
+    lost = SimpleNamespace(id=uuid.uuid4().hex, release_port=lambda port: None)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,17 +124,16 @@ class Brokers:
         if self.kind.alone:
             raise NotPossible(self.kind.alone)
         nodes: list[Broker] = []
-        try:
-            for node in range(1, size + 1):
-                nodes.append(self._make(BrokerConfig(node=node, settings=dict(settings or {}), brokers=size)))
+        with ExitStack() as if_it_fails:
+            for number in range(1, size + 1):
+                node = self._make(BrokerConfig(node=number, settings=dict(settings or {}), brokers=size))
+                if_it_fails.callback(node.discard)
+                nodes.append(node)
             voters = ",".join(f"{node.config.node}@{node.controller_address}" for node in nodes)
             for node in nodes:
                 node.adopt({"controller.quorum.voters": voters})
             network = self.kind.network(nodes, severable)
-        except BaseException:
-            for node in nodes:
-                node.discard()
-            raise
+            if_it_fails.pop_all()
         cluster = Cluster(nodes, network)
         self._made.append(cluster)
         return cluster

@@ -60,10 +60,12 @@ PATHS_AT_ONCE = 500
 
 
 class _Run(Protocol):
-    """What a broker needs of integrity.runs.Run: its hexadecimal id, for labels and names."""
+    """What a broker needs of integrity.runs.Run: its hexadecimal id, for labels and names, and whose the port is."""
 
     @property
     def id(self) -> str: ...
+
+    def release_port(self, port: int) -> None: ...
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
@@ -85,7 +87,7 @@ class DockerBroker(Broker):
     """One combined KRaft node (broker and controller) in a container, published on loopback only.
 
     image: any that takes ``KAFKA_*``; it is pulled at the first start where the engine has it not.
-    port: a free port of this machine, the caller's to lease and to release.
+    port: a free port of this machine, leased of ``run``; it is released when the broker is discarded.
     Container and volume carry the label ``kafka-integrity.run`` with the run's id.
     """
 
@@ -97,6 +99,7 @@ class DockerBroker(Broker):
     def __init__(self, config: BrokerConfig, *, image: str, run: _Run, port: int) -> None:
         super().__init__(config)
         self._image = self._own_image = image
+        self._run = run
         self._labels = {LABEL: run.id}
         self._port = port
         self._name = f"kafka-integrity-{run.id}-{config.node}-{secrets.token_hex(3)}"
@@ -105,6 +108,7 @@ class DockerBroker(Broker):
         self._earlier_log = ""
         self._seen_alive = 0.0
         self._networks: list[str] = []
+        self._discarded = False
 
     # -- what it is ---------------------------------------------------------------------------------
     @property
@@ -207,7 +211,7 @@ class DockerBroker(Broker):
         if self._started is not None:
             self._earlier_log = self.log()
             remove_container(self._client, self._name)
-            self._started = None
+            self._let_go()
         self._image = image or self._image
 
     def _launch(self) -> None:
@@ -226,17 +230,23 @@ class DockerBroker(Broker):
         obtain_image(self._image)
         from testcontainers.core.container import DockerContainer
 
+        variables = self._variables()
         self._client.volumes.create(self._name, labels=self._labels)
         container = DockerContainer(self._image)
         container.image = full_name(self._image)
-        container.with_name(self._name).with_envs(**self._variables())
+        container.with_name(self._name).with_envs(**variables)
         container.with_volume_mapping(self._name, DATA, "rw")
         # with_bind_ports knows no address and would publish on every interface.
         container.ports[f"{self._port}/tcp"] = ("127.0.0.1", self._port)
         # The network is named because testcontainers otherwise looks for one the suite itself might be in.
         container.with_kwargs(labels=self._labels, network="bridge")
         self._started = container
-        container.start()
+        try:
+            container.start()
+        except BaseException:
+            if container._container is None:  # the engine has made none: there is nothing to ask for a log or a state
+                self._let_go()
+            raise
         for network in self._networks:
             self._client.networks.get(network).connect(self._container)
 
@@ -291,13 +301,21 @@ class DockerBroker(Broker):
                 raise BrokerFailed(f"the engine could not thaw {self.label}: {error}") from error
 
     def _discard(self) -> None:
+        if self._discarded:
+            return
         self._seen_alive = 0.0
         remove_container(self._client, self._name)
         remove_volume(self._client, self._name)
+        self._let_go()
+        self._client.close()
+        self._run.release_port(self._port)
+        self._discarded = True
+
+    def _let_go(self) -> None:
+        """Forget the container, which is gone, and close the client that testcontainers has for it."""
         if self._started is not None:
             self._started.get_docker_client().client.close()
             self._started = None
-        self._client.close()
 
     # -- how ----------------------------------------------------------------------------------------
     @property

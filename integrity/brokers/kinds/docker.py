@@ -28,7 +28,12 @@ class Kind(BrokerKind):
 
     def make(self, config: BrokerConfig) -> Broker:
         self.run.uses_docker()
-        return docker.DockerBroker(config, image=self.settings.image, run=self.run, port=self.run.lease_port())
+        port = self.run.lease_port()
+        try:
+            return docker.DockerBroker(config, image=self.settings.image, run=self.run, port=port)
+        except BaseException:
+            self.run.release_port(port)
+            raise
 
     def network(self, nodes: Sequence[Broker], severable: bool) -> Network | None:
         return DockerNetwork(self.run, nodes)
