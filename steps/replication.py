@@ -103,10 +103,10 @@ def the_power_fails_at_two(context, role, other):
     context.scene.part(Outages).lose_power([role, other])
 
 
-@when("the power fails at the {role:Role}, the {other:Role} and the {third:Role} at the same time")
+@when("the power fails at all brokers at the same time")
 @skippable
-def the_power_fails_at_three(context, role, other, third):
-    context.scene.part(Outages).lose_power([role, other, third])
+def the_power_fails_at_all(context):
+    context.scene.part(Outages).lose_power_everywhere()
 
 
 @then("all replicas hold the same messages")

@@ -16,9 +16,11 @@ from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.cluster import Cluster, State, as_cluster
 from integrity.clients import Connection, driver, wire
 from integrity.errors import NotPossible
+from integrity.faults import process
 from integrity.history import schema
 from integrity.history.on_disk import Row
 from integrity.scenes import in_sync, replicas
+from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import _differences
 from integrity.settings import Settings
 from integrity.waiting import WaitTimeout, scaled, wait_until
@@ -182,13 +184,20 @@ def test_each_node_is_done_something_to_even_when_one_fails():
     assert sorted(done) == ["broker 1", "broker 2", "broker 3"]
 
 
-class _Node(SimpleNamespace):
+class _Node:
     """A broker that cannot be discarded while it ``resists``."""
 
+    kind = "embedded"
+    resists = False
+    discarded = 0
+
     def __init__(self, number: int) -> None:
-        super().__init__(
-            label=f"broker {number}", kind="embedded", config=BrokerConfig(node=number), resists=False, discarded=0
-        )
+        self.config = BrokerConfig(node=number)
+        self.label = self.config.label
+        self.did: list[str] = []
+
+    def refuses_connections(self) -> bool:
+        return True
 
     def _discard(self) -> None:
         self.discarded += 1
@@ -293,5 +302,20 @@ def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
         in_sync.refuse_for_a_while(scene)
     monkeypatch.setattr(in_sync, "_wait_for_refusals", lambda scene: None)
     load.errors = lambda: {"RequestTimedOutError: 7": 100}
-    with pytest.raises(AssertionError, match="not as too few replicas are in sync: {'RequestTimedOutError: 7': 100}"):
+    with pytest.raises(AssertionError, match="refused, but not as too few replicas are in sync: "):
         in_sync.refuse_for_a_while(scene)
+
+
+def test_a_broker_that_has_two_of_the_roles_loses_its_power_once(monkeypatch):
+    """Twice started it would be two processes on one disk; and the second time there is nothing left to lose."""
+    nodes = [_Node(1), _Node(2)]
+    holders = {"leader": nodes[0], "follower": nodes[1], "controller": nodes[0]}
+    replication = SimpleNamespace(holder=holders.get, cluster=Cluster(nodes), recovered=lambda: None)
+    outages = Outages(SimpleNamespace(part=lambda kind: replication))
+    monkeypatch.setitem(process.WAYS_DOWN, "killed", lambda node: node.did.append("killed"))
+    monkeypatch.setattr(Broker, "start", lambda node: node.did.append("started"))
+    monkeypatch.setattr(outages, "cut", lambda node: node.did.append("cut"))
+    outages.lose_power(["leader", "follower", "controller"])
+    assert [node.did for node in nodes] == [["killed", "cut", "started"]] * 2
+    outages.lose_power_everywhere()
+    assert [node.did for node in nodes] == [["killed", "cut", "started"] * 2] * 2

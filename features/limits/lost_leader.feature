@@ -28,7 +28,7 @@ Feature: What only one broker has goes with that broker
       Given three running brokers
       And a topic with 1 partition and 3 replicas, 2 of which must be in sync
       And 1,000 messages were acknowledged
-      When the power fails at the leader, the follower and the controller at the same time
+      When the power fails at all brokers at the same time
       Then acknowledged messages are found to be lost on disk
 
   Rule: The last replica in sync has no copy of what it has not flushed

@@ -41,15 +41,21 @@ class Outages:
     def lose_power(self, roles: Sequence[str]) -> None:
         """Kill the holders of these roles at the same time, take away what they had not flushed, and start them.
 
+        A broker that has several of the roles, as when one has passed on while they were asked after, is one broker.
         Raises FaultNotProven when nothing of the scene's topics was taken from one of them.
         """
-        replication, cluster = self._replication, self._replication.cluster
-        nodes = [replication.holder(role) for role in roles]
+        self._lose_power(list(dict.fromkeys(self._replication.holder(role) for role in roles)))
+
+    def lose_power_everywhere(self) -> None:
+        """The same for every broker, whatever their roles are."""
+        self._lose_power(self._replication.cluster.nodes)
+
+    def _lose_power(self, nodes: Sequence[Broker]) -> None:
         self._take_down(nodes, "killed")
         for node in nodes:
             self.cut(node)
-        cluster.each(Broker.start, nodes)
-        replication.recovered()
+        self._replication.cluster.each(Broker.start, nodes)
+        self._replication.recovered()
 
     def _take_down(self, nodes: Sequence[Broker], how: str) -> None:
         """Raises RestartNotProven when one of them still accepts connections afterwards."""
