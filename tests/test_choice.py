@@ -6,13 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from integrity.brokers import choice, docker
-from integrity.brokers.choice import Choice
+from integrity.brokers import choice, docker, kinds
+from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.engine import OWN_IMAGES
+from integrity.errors import NotPossible
+from integrity.runs import Run
 from integrity.settings import Settings
 
 KAFKA = Settings().kafka
 EMBEDDED = f"Apache Kafka {KAFKA} as a process of this machine: "
+
+
+class Anybodys(kinds.BrokerKind):
+    """A kind that says no more than it must."""
+
+    version = "anybody's"
+
+    @staticmethod
+    def reason(settings: Settings) -> str:
+        return "for tests"
+
+    def make(self, config: BrokerConfig) -> Broker:
+        raise NotPossible("there is none")
+
+
+def test_only_a_kind_that_says_so_has_all_topics_deleted(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Protects the topics on brokers of a new kind, which may be somebody else's, from the clean-up of our own."""
+    assert [name for name in kinds.NAMES if kinds.load(name).owned] == ["docker", "embedded"]
+    monkeypatch.setattr(kinds, "load", lambda name: Anybodys)
+    assert not Brokers(Settings(), Choice("anybodys", "for tests"), run).lasting
 
 
 def test_without_an_engine_it_is_the_embedded_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

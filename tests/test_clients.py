@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,6 +52,34 @@ def topic(admin: Admin):
     admin.create_topic(name, partitions=3)
     yield name
     admin.delete_topic(name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda admin, topic: admin.create_topic(topic),
+        lambda admin, topic: admin.delete_topic(topic),
+        lambda admin, topic: admin.add_partitions(topic, 4),
+        lambda admin, topic: admin.set_configs(topic, {"retention.ms": "1"}),
+        lambda admin, topic: admin.delete_records({("own-topic", 0): 0, (topic, 0): 1}),
+    ],
+    ids=["create", "delete", "add partitions", "configure", "delete records"],
+)
+def test_a_topic_of_somebody_elses_is_not_touched(
+    client: Driver, connection: Connection, admin: Admin, topic: str, change: Callable[[Admin, str], None]
+) -> None:
+    """Protects the owner of an existing cluster from a scenario that names a topic wrongly."""
+    with client.publisher(connection) as publisher:
+        publisher.send(Message(topic, b"kept", partition=0))
+        publisher.flush(30)
+
+    def account() -> tuple:
+        return admin.leaders(topic), admin.configs(topic), admin.beginning_offsets([topic])
+
+    before = account()
+    with client.admin(replace(connection, prefix="own-")) as guest, pytest.raises(ValueError, match="begins with own-"):
+        change(guest, topic)
+    assert account() == before
 
 
 @pytest.mark.parametrize(("codec", "number"), [("none", 0), ("gzip", 1), ("snappy", 2), ("lz4", 3), ("zstd", 4)])

@@ -93,7 +93,7 @@ class Brokers:
     def lasting(self) -> bool:
         """Whether a broker that is still good after a feature may serve the next: one of our own, with nobody else on
         it, whose topics can all be deleted."""
-        return self.kind.boots
+        return self.kind.owned
 
     @property
     def features_per_processor(self) -> float:

@@ -18,6 +18,7 @@ SECONDS = 30.0
 class Admin(ABC):
     """What is asked of a cluster beside reading and publishing.
 
+    What is not this run's (see Connection.prefix) is refused with ValueError before anything is asked for.
     Errors of the client library pass through as they are. ``seconds`` is a bound before timeout_factor.
     """
 
@@ -55,6 +56,7 @@ class Admin(ABC):
 
     def add_partitions(self, topic: str, total: int, seconds: float = SECONDS) -> None:
         """Raise the topic's number of partitions to ``total`` and wait until every one has a leader."""
+        self._must_be_own(topic)
         self._add_partitions(topic, total, seconds)
         self.wait_for_leaders(topic, total, seconds)
 
@@ -112,12 +114,13 @@ class Admin(ABC):
     def configs(self, topic: str) -> dict[str, str]:
         """The topic's whole configuration, defaults included."""
 
-    @abstractmethod
     def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
         """Change these entries of the topic's configuration, leaving the others.
 
         Brokers name, and go by, what was changed a moment after this has returned.
         """
+        self._must_be_own(topic)
+        self._set_configs(topic, configs, seconds)
 
     @abstractmethod
     def beginning_offsets(self, topics: Sequence[str], seconds: float = SECONDS) -> dict[Partition, int]:
@@ -143,9 +146,11 @@ class Admin(ABC):
         What a transaction commits for the group may show a moment after that was acknowledged.
         """
 
-    @abstractmethod
     def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
         """Delete every record below the given offset of each partition."""
+        for topic, _ in before:
+            self._must_be_own(topic)
+        self._delete_records(before, seconds)
 
     @abstractmethod
     def delete_group(self, group: str, seconds: float = SECONDS) -> None:
@@ -169,6 +174,12 @@ class Admin(ABC):
 
     @abstractmethod
     def _add_partitions(self, topic: str, total: int, seconds: float) -> None: ...
+
+    @abstractmethod
+    def _set_configs(self, topic: str, configs: Mapping[str, str], seconds: float) -> None: ...
+
+    @abstractmethod
+    def _delete_records(self, before: Mapping[Partition, int], seconds: float) -> None: ...
 
     def __enter__(self) -> Admin:
         return self

@@ -29,7 +29,8 @@ class Connection:
     bootstrap_servers: ``host:port``, several separated by commas. properties: client properties as Kafka's own clients
     take them (``security.protocol``, ``sasl.mechanism`` ...); see integrity.clients.security.
     prefix: on somebody else's cluster, what the names of all topics, groups and transactional ids of this run begin
-    with. Groups and transactional ids get it on the way out (``own``); topics without it are neither made nor deleted.
+    with. Groups and transactional ids get it on the way out (``own``); topics without it are neither made nor changed
+    nor deleted.
     least_session: the shortest group session (seconds) that the brokers take.
     check: called while a client waits for the brokers; what it raises ends that wait at once (a broker has died, say).
     """

@@ -28,6 +28,10 @@ class BrokerKind(ABC):
     #: Whether its brokers have to boot, so that the next one is worth launching ahead.
     boots = True
 
+    #: Whether there is nothing of anybody else's on its brokers. One of these may serve several features, and between
+    #: any two scenarios every topic on it is deleted, whoever has made it. Only a kind that makes them can know.
+    owned = False
+
     #: How many features at a time keep one processor busy: half their time is waiting. 0: one at a time, always.
     features_per_processor = 1.5
 

@@ -13,6 +13,8 @@ from integrity.settings import Settings
 class Kind(BrokerKind):
     """distribution: the Kafka that its brokers run, fetched and prepared."""
 
+    owned = True
+
     def __init__(self, settings: Settings, run: Run) -> None:
         super().__init__(settings, run)
         self.distribution = distribution.fetch(settings.kafka)

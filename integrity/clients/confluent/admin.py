@@ -78,7 +78,7 @@ class ConfluentAdmin(Admin):
         found = self._client.describe_configs([resource], request_timeout=scaled(SECONDS))[resource]
         return {name: entry.value for name, entry in self._result(found, SECONDS).items()}
 
-    def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
+    def _set_configs(self, topic: str, configs: Mapping[str, str], seconds: float) -> None:
         resource = ConfigResource(
             ResourceType.TOPIC,
             topic,
@@ -128,7 +128,7 @@ class ConfluentAdmin(Admin):
         found = self._once_answered(ask, f"what {group} has committed", seconds)
         return {(p.topic, p.partition): p.offset for p in found}
 
-    def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
+    def _delete_records(self, before: Mapping[Partition, int], seconds: float) -> None:
         places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in before.items()]
 
         def ask() -> bool | None:

@@ -76,7 +76,7 @@ class KafkaPythonAdmin(Admin):
         found = self._client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
         return {name: entry["value"] for name, entry in found["topic"][topic].items()}
 
-    def set_configs(self, topic: str, configs: Mapping[str, str], seconds: float = SECONDS) -> None:
+    def _set_configs(self, topic: str, configs: Mapping[str, str], seconds: float) -> None:
         self._client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(configs))], incremental=True)
 
     def beginning_offsets(self, topics: Sequence[str], seconds: float = SECONDS) -> dict[Partition, int]:
@@ -120,7 +120,7 @@ class KafkaPythonAdmin(Admin):
         found = self._once_answered(ask, f"what {group} has committed", seconds)
         return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
-    def delete_records(self, before: Mapping[Partition, int], seconds: float = SECONDS) -> None:
+    def _delete_records(self, before: Mapping[Partition, int], seconds: float) -> None:
         offsets = {TopicPartition(*place): offset for place, offset in before.items()}
 
         def ask() -> bool | None:
