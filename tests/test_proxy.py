@@ -598,12 +598,13 @@ def test_a_process_that_has_ended_or_served_badly_serves_nobody_again(run: Run, 
         first = psutil.Process(proxy.pid)
     first.kill()
     first.wait(10)
-    with Proxy(run, broker.bootstrap_servers) as proxy:
-        scene = Scene(proxy, driver("kafka-python"))
-        assert scene.publish(scene.topic(), "a") == {"acknowledged": 1}
-        second = psutil.Process(proxy.pid)
-        second.kill()
-        second.wait(10)
+    proxy = Proxy(run, broker.bootstrap_servers)
+    scene = Scene(proxy, driver("kafka-python"))
+    assert scene.publish(scene.topic(), "a") == {"acknowledged": 1}
+    second = psutil.Process(proxy.pid)
+    second.kill()
+    with pytest.raises(ProxyFailed, match="ended with -9"):
+        proxy.close()
     with Proxy(run) as proxy:
         assert proxy.pid not in (first.pid, second.pid)
 
@@ -628,9 +629,9 @@ def test_its_process_ends_when_the_caller_is_gone(run: Run, broker: EmbeddedBrok
     with socket.socket(fileno=os.dup(proxy._process._channel.fileno())) as ours:
         ours.shutdown(socket.SHUT_RDWR)  # as the system does when the caller is killed
     process.wait(10)
-    with pytest.raises(ProxyFailed, match="ended with 0"):
-        proxy.check()
-    proxy.close()
+    for look in (proxy.check, proxy.close):
+        with pytest.raises(ProxyFailed, match="ended with 0"):
+            look()
 
 
 def test_a_link_leads_where_it_is_told(run: Run, broker: EmbeddedBroker) -> None:

@@ -163,6 +163,8 @@ class CutOff:
 
     def close(self) -> None:
         """End the network of the clients, and before it their work."""
-        self._scene.part(Load).finish()
-        if self._proxy is not None:
-            self._proxy.close()
+        try:
+            self._scene.part(Load).finish()
+        finally:
+            if self._proxy is not None:
+                self._proxy.close()

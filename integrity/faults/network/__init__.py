@@ -101,7 +101,8 @@ event says so, and from then on its bytes pass as they are, for the broker to re
 Frames that kafka-python cannot decode, or not encode again to the same bytes, pass unchanged, and when a rule wanted to
 read one an event says so. Every wait is bounded; a function that takes longer than 30 s costs its connection.
 ``close()`` closes all sockets, ends the rewriting thread and returns the ports. The process forgets everything and is
-kept for the next proxy of its run; it ends with the run, and when its caller dies.
+kept for the next proxy of its run; it ends with the run, and when its caller dies. When it has ended by itself before,
+or does not do as told, ``close()`` raises ProxyFailed with the end of its log, after everything else is released.
 """
 
 from integrity.faults.network import answers

@@ -7,26 +7,32 @@ is kept for the next one of its run, to which it is as new: see ``server.Server`
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 import integrity
-from integrity.faults.network.exchange import RENEW, Command, Done
+from integrity.faults.network.exchange import RENEW, Command, Done, Noticed
 from integrity.runs import Run
 from integrity.waiting import scaled
 
-#: Bounds in seconds, before timeout_factor: the process' start, a command, its end.
+#: Bounds in seconds, before timeout_factor: the process' start, a command, its taking of what it is told, its end.
 START_SECONDS = 30.0
 COMMAND_SECONDS = 30.0
+TELL_SECONDS = 10.0
 END_SECONDS = 10.0
+
+#: Of its log, an error has the last so many characters.
+LAST_WORDS = 4000
 
 #: Seconds the caller's function has for one frame, before timeout_factor; then its connection is closed.
 REWRITE_SECONDS = 30.0
@@ -52,21 +58,36 @@ _kept: dict[str, Process] = {}
 def take(run: Run, heard: Callable[[Any], None]) -> Process:
     """The process that was kept, if it still lives, or a new one. Raises ProxyFailed.
 
-    ``heard`` is called on a thread with every message that is no answer to a command.
+    ``heard`` is called on a thread with every message that is no answer to a command. It also hears of a process that
+    has ended while it was kept: no proxy had to do with that, so it fails nobody.
     """
     kept = _kept.pop(run.id, None)
     if kept is not None:
         if kept.is_alive:
             kept.heard = heard
             return kept
-        kept.close()
+        try:
+            kept.close()
+        except ProxyFailed as error:
+            heard(Noticed("the process of an earlier proxy was replaced", str(error)))
     return Process(run, heard)
 
 
 def give_back(process: Process) -> None:
-    """Its proxy is closed: keep it for the next one of its run, or end it where that cannot be."""
+    """Its proxy is closed: keep it for the next one of its run, or end it where that cannot be.
+
+    Raises ProxyFailed, when the process and all it had are gone, if it had ended by itself or did not do as told.
+    """
     run = process.run
-    if run.id in _kept or process.errors or not process.renew():
+    if run.id in _kept or process.errors:
+        process.close()
+        return
+    try:
+        process.renew()
+    except ProxyFailed:
+        process.close(already_failed=True)
+        raise
+    if process.errors:
         process.close()
         return
     _kept[run.id] = process
@@ -95,6 +116,7 @@ class Process:
         self._ended = self._closing = False
         #: What ``heard`` raised.
         self.errors: list[Exception] = []
+        _bound_sending(self._channel.fileno(), scaled(TELL_SECONDS))
         with theirs, open(self._log, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", SERVER, f"{self._folder}/", str(theirs.fileno()), str(scaled(REWRITE_SECONDS))],
@@ -107,7 +129,11 @@ class Process:
             )
         self._thread = threading.Thread(target=self._listen, name="proxy-listening", daemon=True)
         self._thread.start()
-        self._await(0, "start", START_SECONDS)
+        try:
+            self._await(0, "start", START_SECONDS)
+        except BaseException:
+            self.close(already_failed=True)
+            raise
 
     @property
     def pid(self) -> int:
@@ -115,9 +141,15 @@ class Process:
         return self._process.pid
 
     def tell(self, message: object) -> None:
-        """Send a message. Raises OSError when the process is gone."""
-        with self._sending:
+        """Send a message. Raises OSError when the process is gone, or takes none within TELL_SECONDS."""
+        if not self._sending.acquire(timeout=scaled(TELL_SECONDS)):
+            raise TimeoutError(f"another message to the proxy's process was not taken within {scaled(TELL_SECONDS)} s")
+        try:
             self._channel.send(message)
+        except BlockingIOError as error:  # see _bound_sending
+            raise TimeoutError(f"the proxy's process took no message within {scaled(TELL_SECONDS)} s") from error
+        finally:
+            self._sending.release()
 
     def command(self, what: str, *arguments: object) -> Any:
         """Have something done and wait until it is; returns what the process answers. Raises ProxyFailed."""
@@ -140,7 +172,7 @@ class Process:
         if self.errors:
             raise self.errors[0]
         if self._ended and not self._closing:
-            raise ProxyFailed(f"the proxy's process ended with {self._process.wait()}:\n{self.log()}")
+            raise ProxyFailed(f"{self._how_it_ended()}:\n{self.log()}")
 
     @property
     def is_alive(self) -> bool:
@@ -148,31 +180,64 @@ class Process:
         return not self._ended and self._process.poll() is None
 
     def log(self) -> str:
-        """What it wrote; nothing, unless it failed."""
-        return self._log.read_text(errors="replace")
+        """The end of what it wrote; nothing, unless it failed."""
+        return self._log.read_text(errors="replace")[-LAST_WORDS:]
 
-    def renew(self) -> bool:
-        """Have it forget everything; whatever it still had to say is heard when this returns. False when it cannot."""
-        try:
-            self.command(RENEW)
-        except ProxyFailed:
-            return False
+    def renew(self) -> None:
+        """Have it forget everything; whatever it still had to say is heard when this returns. Raises ProxyFailed."""
+        self.command(RENEW)
         self.heard = _nobody
-        return not self.errors
 
-    def close(self) -> None:
-        """End it, at last by force, and wait until it and the thread are gone."""
+    def close(self, *, already_failed: bool = False) -> None:
+        """End it, at last by force, and wait until it and the thread are gone.
+
+        Raises ProxyFailed, when all of it is released, if it had ended by itself, did not end when told to, or ended
+        badly. already_failed: the caller raises what it did; only what could not be ended is raised then.
+        """
+        told = self.is_alive and self._tell_to_end()
         self._closing = True
-        with suppress(OSError):  # it may have ended already
-            self.tell(Command(0, "close", ()))
-        try:
-            self._process.wait(scaled(END_SECONDS))
-        except subprocess.TimeoutExpired:
+        bound = scaled(END_SECONDS)
+        killed = not self._ends_within(bound)
+        if killed:
             self._process.kill()
-            self._process.wait()
-        self._thread.join()
+        left = None
+        if killed and not self._ends_within(bound):
+            left = f"the proxy's process {self.pid} was killed, and is still there {bound} s later"
+        self._thread.join(bound)
+        if left is None and self._thread.is_alive():
+            left = f"the thread that hears the proxy's process is still there {bound} s later: a listener is held up"
+        if killed:
+            how = f"the proxy's process did not end within {bound} s of being told to, and was killed"
+        else:
+            how = self._how_it_ended()
+        log = self.log()
         self._channel.close()
         shutil.rmtree(self._folder)
+        if left is not None:
+            raise ProxyFailed(f"{left}:\n{log}")
+        if not already_failed and (killed or not told or self._process.returncode != 0):
+            raise ProxyFailed(f"{how}:\n{log}")
+
+    def _tell_to_end(self) -> bool:
+        try:
+            self.tell(Command(0, "close", ()))
+        except OSError:
+            return False  # it has ended, or hears nothing any more: how it ends tells which
+        return True
+
+    def _ends_within(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _how_it_ended(self) -> str:
+        """In words: of a process that has closed its end, or is gone."""
+        bound = scaled(END_SECONDS)
+        if self._ends_within(bound):
+            return f"the proxy's process ended with {self._process.returncode}"
+        return f"the proxy's process closed its end, and is still there {bound} s later"
 
     def _await(self, number: int, what: str, seconds: float) -> Done:
         with self._changed:
@@ -185,21 +250,34 @@ class Process:
         return done
 
     def _listen(self) -> None:
-        while True:
-            try:
-                message = self._channel.recv()
-            except (EOFError, ConnectionResetError):
-                break
-            if isinstance(message, Done):
-                with self._changed:
-                    if message.number in self._waiting:
-                        self._waiting[message.number] = message
-                    self._changed.notify_all()
-            else:
+        try:
+            while True:
                 try:
-                    self.heard(message)
-                except Exception as error:  # noqa: BLE001 - the caller's listener; raised again by check()
-                    self.errors.append(error)
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+                    message = self._channel.recv()
+                except (EOFError, OSError):  # it may be killed in the middle of a message
+                    break
+                self._take_in(message)
+        finally:  # nobody is to wait for answers that nobody listens to
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _take_in(self, message: object) -> None:
+        if isinstance(message, Done):
+            with self._changed:
+                if message.number in self._waiting:
+                    self._waiting[message.number] = message
+                self._changed.notify_all()
+            return
+        try:
+            self.heard(message)
+        except Exception as error:  # noqa: BLE001 - the caller's listener; raised again by check()
+            self.errors.append(error)
+
+
+def _bound_sending(descriptor: int, seconds: float) -> None:
+    """Let a write to the socket wait no longer than that: it then fails with BlockingIOError."""
+    whole = int(seconds)
+    with socket.socket(fileno=os.dup(descriptor)) as end:
+        timeval = struct.pack("ll", whole, int((seconds - whole) * 1_000_000))
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)

@@ -118,18 +118,27 @@ class Proxy(Operations):
         self._process.check()
 
     def close(self) -> None:
-        """Close every connection, give back ports and process, end the thread; then as ``check``."""
+        """Close every connection, give back ports and process, end the thread; then as ``check``.
+
+        Raises ProxyFailed, too, when the process or the thread did not end within its bound. What went wrong first is
+        raised, and whatever else did stands in its notes.
+        """
         if self._closed:
             return
         self._closed = True
-        try:
-            process.give_back(self._process)
-        finally:
-            self._rewriting.stop()
-            for port in self._ports:
-                self._run.release_port(port)
-        for error in self._rewriting.errors + self._process.errors:
-            raise error
+        failures: list[Exception] = []
+        for release in (lambda: process.give_back(self._process), self._rewriting.stop):
+            try:
+                release()
+            except ProxyFailed as failure:
+                failures.append(failure)
+        for port in self._ports:
+            self._run.release_port(port)
+        errors = self._rewriting.errors + self._process.errors + failures
+        if errors:
+            for other in errors[1:]:
+                errors[0].add_note(f"and {type(other).__name__}: {other}")
+            raise errors[0]
 
     def __enter__(self) -> Proxy:
         return self

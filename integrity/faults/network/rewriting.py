@@ -9,8 +9,9 @@ from typing import Any
 
 from kafka.protocol.api_message import ApiMessage
 
-from integrity.faults.network import codec
+from integrity.faults.network import codec, process
 from integrity.faults.network.exchange import CUT, DROP, Ask, Exchange, Noticed, Reply, Rewriter, Struck, Told, Verdict
+from integrity.waiting import scaled
 
 #: Exchanges whose answer has not come; a lost connection leaves its own behind, so the oldest are forgotten.
 OPEN_EXCHANGES = 1000
@@ -34,6 +35,8 @@ class Rewriting(threading.Thread):
         self._tell, self._report = tell, report
         self._asked: queue.SimpleQueue[Ask | None] = queue.SimpleQueue()
         self._open: dict[int, Exchange] = {}
+        #: The frame in hand.
+        self._at: codec.Head | None = None
         #: What the caller's functions raised.
         self.errors: list[Exception] = []
 
@@ -42,13 +45,17 @@ class Rewriting(threading.Thread):
         self._asked.put(ask)
 
     def stop(self) -> None:
-        """End the thread after what it is doing."""
+        """End the thread after what it is doing. Raises ProxyFailed when a function of the caller's does not end."""
         self._asked.put(None)
-        self.join()
+        bound = scaled(process.REWRITE_SECONDS)
+        self.join(bound)
+        if self.is_alive():
+            raise process.ProxyFailed(f"waited {bound} s for the rewriting function at {self._at} to end, in vain")
 
     def run(self) -> None:
         """Answer every Ask, in order."""
         while (ask := self._asked.get()) is not None:
+            self._at = ask.head
             try:
                 told = self._rewrite(ask)
             except Exception as error:  # noqa: BLE001 - the caller's function; raised again by check() and close()

@@ -84,13 +84,13 @@ class Server:
         """Say something to the caller."""
         try:
             self._channel.send(message)
-        except BrokenPipeError:
+        except OSError:
             self._running = False  # the caller is gone
 
     def _hear(self) -> None:
         try:
             message = self._channel.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # it may be killed in the middle of a message
             self._running = False  # the caller is gone: nobody is left to serve
             return
         if isinstance(message, Told):
