@@ -265,6 +265,7 @@ class Connection:
         seconds = self._server.rewrite_seconds
 
         def done(result: Told) -> None:
+            self._server.loop.cancel(timer)
             if self.closed:
                 return
             told(result)
@@ -275,12 +276,12 @@ class Connection:
         self._server.ask(Ask(token, [rule.id for rule in rules], head, frame, request, asked), done)
 
         def overdue() -> None:
-            # Kept until it is due, so it must not keep the frame.
+            # Kept until then where nobody answers, so it must not keep the frame.
             if self._server.withdraw(token) and not self.closed:
                 self._server.tell(Noticed("rewriting took too long", f"over {seconds:.0f} s for {head}"))
                 self.close()
 
-        self._server.loop.at(time.monotonic() + seconds, overdue)
+        timer = self._server.loop.at(time.monotonic() + seconds, overdue)
 
     def _cut_inside(self, stream: Stream, rule: Rule, head: codec.Head, frame: bytes) -> None:
         part = max(1, min(len(frame) - 1, int(len(frame) * rule.share)))

@@ -12,6 +12,9 @@ from typing import Any
 
 Callback = Callable[[], None]
 
+#: When, in time.monotonic(); a number to tell two of one moment apart; what then.
+Timer = tuple[float, int, Callback]
+
 
 class Loop:
     """Calls back when sockets can be read or written and when moments have come."""
@@ -19,7 +22,7 @@ class Loop:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._wanted: dict[Any, list[Callback | None]] = {}
-        self._timers: list[tuple[float, int, Callback]] = []
+        self._timers: list[Timer] = []
         self._numbers = itertools.count()
 
     def reading(self, source: Any, callback: Callback | None) -> None:
@@ -61,9 +64,22 @@ class Loop:
         self.reading(thing, None)
         self.writing(thing, None)
 
-    def at(self, moment: float, callback: Callback) -> None:
-        """Call back once, at a moment of time.monotonic() or soon after."""
-        heapq.heappush(self._timers, (moment, next(self._numbers), callback))
+    def at(self, moment: float, callback: Callback) -> Timer:
+        """Call back once, at a moment of time.monotonic() or soon after; returns what ``cancel`` takes."""
+        timer = (moment, next(self._numbers), callback)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def cancel(self, timer: Timer) -> None:
+        """Do not call back; one that has been called back is no matter."""
+        if timer in self._timers:
+            self._timers.remove(timer)
+            heapq.heapify(self._timers)
+
+    @property
+    def pending(self) -> int:
+        """How many timers are set."""
+        return len(self._timers)
 
     def turn(self) -> None:
         """Wait for the next thing to happen, and let it happen."""

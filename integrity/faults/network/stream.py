@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from integrity.faults.network.loop import Loop
+from integrity.faults.network.loop import Loop, Timer
 
 #: Bytes moved at a time. One buffer serves every stream: what cannot be written at once is copied.
 _BUFFER = bytearray(1 << 18)
@@ -67,6 +67,8 @@ class Stream:
         self._opaque = self._eof = self._blocked = self._closed = self._running = False
         self._silent, self._seconds, self._rate = False, 0.0, None
         self._written_at = 0.0
+        #: When to go on writing what is delayed; one at most, however much of it there is.
+        self._wake: Timer | None = None
         self._after: Callable[[], None] | None = None
         #: Whether the owner wants to hear of boundaries.
         self.interested = False
@@ -141,6 +143,7 @@ class Stream:
         """Do nothing any more."""
         self._closed = True
         self._queue.clear()
+        self._wake_at(None)
 
     # -- reading --------------------------------------------------------------------------------------
     def _watch(self) -> None:
@@ -220,7 +223,7 @@ class Stream:
     def _flush(self) -> None:
         if self._closed:
             return
-        blocked = False
+        blocked, wake = False, None
         while self._queue and not self._silent and not blocked:
             data, due = self._queue[0]
             now = time.monotonic()
@@ -230,7 +233,7 @@ class Stream:
                 due = max(due, self._written_at + THROTTLE_SECONDS)
                 allowed = max(1, int(self._rate * THROTTLE_SECONDS))
             if due > now:
-                self._loop.at(due, self._flush)
+                wake = due
                 break
             try:
                 sent = self._sink.send(memoryview(data)[:allowed])
@@ -246,6 +249,7 @@ class Stream:
                 self._queue.popleft()
             else:
                 self._queue[0] = (memoryview(data)[sent:], self._queue[0][1])
+        self._wake_at(wake)
         self._loop.writing(self._sink, self._flush if blocked else None)
         if not self._queue:
             if self._after is not None:
@@ -256,3 +260,15 @@ class Stream:
                 self._owner.ended(self)
         if not self._closed:
             self._watch()
+
+    def _wake_at(self, moment: float | None) -> None:
+        """Go on writing at that moment and at no other; None: nothing waits for a moment."""
+        if self._wake is not None:
+            if self._wake[0] == moment:
+                return
+            self._loop.cancel(self._wake)
+        self._wake = None if moment is None else self._loop.at(moment, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self._flush()
