@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 import sys
 import textwrap
+from multiprocessing.connection import Connection
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,10 +28,11 @@ TERMS = Terms(broker="embedded", seed=7, interactive=False)
 
 #: A worker without behave: for each feature it is handed it prints a line and tells it as the view.
 WORKER = """
-    import os, signal, sys
+    import os, signal, struct, sys
     from integrity.side_by_side.member import Member
     member = Member.of_this_process()
     assert Member.of_this_process() is None
+    {begin}
     at = at_first = member.first()
     while at is not None:
         print(f"feature {at}")
@@ -40,8 +42,8 @@ WORKER = """
 """
 
 
-def worker(extra: str = "pass", status: str = "0") -> list[str]:
-    program = textwrap.dedent(WORKER).replace("{extra}", extra).replace("{status}", status)
+def worker(extra: str = "pass", status: str = "0", begin: str = "pass") -> list[str]:
+    program = textwrap.dedent(WORKER).replace("{extra}", extra).replace("{status}", status).replace("{begin}", begin)
     return [sys.executable, "-c", program]
 
 
@@ -161,6 +163,90 @@ def test_processes_that_end_before_they_begin_end_the_run(crew):
     for index in (0, 1):
         with pytest.raises(WorkerDied, match="ended with status 1 before it had begun: no such module"):
             several.outcome_of(index)
+
+
+def first_one(tmp_path: Path, does: str) -> str:
+    """A line for WORKER's beginning, which only one of the workers does."""
+    return f"""try:
+    os.mkdir({str(tmp_path / "taken")!r})
+except FileExistsError:
+    pass
+else:
+    {does}
+"""
+
+
+DIES = "os.kill(os.getpid(), signal.SIGKILL)"
+
+#: Dies in the middle of what it says: of a message of 1,000 bytes so many arrive.
+DIES_SPEAKING = f"os.write(member._connection.fileno(), struct.pack('!i', 1000) + b'half'); {DIES}"
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("does", [DIES, DIES_SPEAKING], ids=["silently", "speaking"])
+def test_a_process_that_dies_before_it_has_begun_costs_no_feature_and_is_told_at_the_end(crew, tmp_path, size, does):
+    """Protects from features that nobody runs, though there are workers who would."""
+    several = crew(worker(begin=first_one(tmp_path, does)), {0: 1, 1: 1, 2: 1, 3: 1}, size=size)
+    assert [several.outcome_of(index) for index in range(4)] == [(f"view {i}", False) for i in range(4)]
+    with pytest.raises(WorkerDied, match="a process of this run was ended by SIGKILL before it had begun"):
+        several.end()
+
+
+def test_a_process_that_dies_telling_how_its_feature_went_costs_that_feature(crew):
+    """The socket's error is none of those of a connection that is lost: it was the end of the run."""
+    several = crew(worker(f"if at == 1: {DIES_SPEAKING}"), {0: 1, 1: 1, 2: 1}, size=1)
+    assert several.outcome_of(0) == ("view 0", False)
+    with pytest.raises(WorkerDied, match="was ended by SIGKILL in the middle of it"):
+        several.outcome_of(1)
+    assert several.outcome_of(2) == ("view 2", False)
+
+
+def test_another_process_takes_the_place_of_one_that_dies_while_others_are_at_work(crew):
+    """Protects from a run that goes on alone: here the other one waits for what only a new one can run."""
+    several = crew(worker(f"at == 1 and {DIES}; at == 0 and signal.pause()"), {0: 1, 1: 1, 2: 1})
+    with pytest.raises(WorkerDied, match="in the middle of it"):
+        several.outcome_of(1)
+    wait_until(lambda: several._listen(0.05) or several.known(2), what="feature 2 to be run", seconds=20)
+
+
+def test_a_feature_that_nobody_has_begun_is_run_by_another_process(crew, monkeypatch):
+    """It has asked for a feature, and has died before it heard which one."""
+    several = crew(worker(), {0: 1, 1: 1, 2: 1}, size=1)
+    send = Connection.send
+
+    def is_gone(connection: Connection, said: object) -> None:
+        if said == 1:
+            monkeypatch.setattr(Connection, "send", send)
+            several._workers[0].process.kill()
+            several._workers[0].process.wait()
+            raise OSError("no such end")
+        send(connection, said)
+
+    monkeypatch.setattr(Connection, "send", is_gone)
+    assert [several.outcome_of(index) for index in range(3)] == [(f"view {i}", False) for i in range(3)]
+    with pytest.raises(WorkerDied, match="was ended by SIGKILL between two features"):
+        several.end()
+
+
+def test_one_that_is_gone_before_it_is_told_the_terms_is_no_error_of_the_run(crew, monkeypatch):
+    send = Connection.send
+
+    def is_gone(connection: Connection, said: object) -> None:
+        monkeypatch.setattr(Connection, "send", send)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(Connection, "send", is_gone)
+    several = crew([sys.executable, "-c", "raise SystemExit('too early')"], {0: 1})
+    with pytest.raises(WorkerDied, match="too early"):
+        several.outcome_of(0)
+
+
+def test_features_that_no_process_is_left_for_are_errors_and_no_wait(crew):
+    several = crew(worker(), {0: 1}, size=1)
+    several.outcome_of(0)
+    several.end()
+    with pytest.raises(WorkerDied, match="no process of this run is left that would run this feature"):
+        several.outcome_of(1)
 
 
 def test_a_process_whose_clean_up_fails_is_heard_of(crew):

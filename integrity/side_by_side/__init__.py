@@ -12,5 +12,7 @@ what it found goes back to the run instead of into reports. Workers share nothin
 so nothing else changes; what people see is in the order of the features, as if they had run one after the other.
 
 A worker that dies (a client library that crashes takes its process along) costs the feature it was at: its scenarios
-are errors that say so, and another worker takes its place.
+are errors that say so, and another worker takes its place. One that dies with no feature in hand costs none, as others
+run what is left; the run is told at its end. Only when nobody is left and two in a row have died so, what is left to
+run is not run: its scenarios are errors that say why.
 """

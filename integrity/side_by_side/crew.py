@@ -25,6 +25,10 @@ FOLLOW_SECONDS = 0.1
 #: Seconds a worker has for ending by itself once it was told to: it takes its brokers down, kept evidence included.
 END_SECONDS = 30
 
+#: So many workers that end in a row, with no feature over in between and none in hand, are enough: another one would
+#: not get further.
+MOST_FALSE_STARTS = 2
+
 
 class WorkerDied(SuiteError):
     """The process that ran a feature ended in the middle of it."""
@@ -60,7 +64,8 @@ class _Worker:
             )  # fmt: skip
         theirs.close()
         os.close(lifeline)
-        self.connection.send(terms)
+        with suppress(OSError):  # one that has ended already: the first look finds its end closed
+            self.connection.send(terms)
 
     def printed(self) -> int:
         """How many bytes it has printed so far."""
@@ -101,6 +106,8 @@ class Crew:
         self._terms = terms
         self._folder = folder
         self._words = words or [sys.executable, "-m", "behave", *sys.argv[1:]]
+        self._lengths = dict(lengths)
+        #: Features that nobody has been handed, in order.
         self._waiting = dict(lengths)
         self._outcomes: dict[int, Outcome | WorkerDied] = {}
         #: What was printed for each feature that is over, as far as it has not been shown.
@@ -110,21 +117,23 @@ class Crew:
         self._started = 0
         #: Why no worker can be had.
         self._hopeless: WorkerDied | None = None
-        #: How workers ended that were through with their features and still did not end well.
+        self._false_starts = 0
+        #: How workers ended that had no feature in hand and still did not end well.
         self._ill_ended: list[str] = []
+        self._size = min(size, len(lengths))
         self._workers: list[_Worker] = []
-        for _ in range(min(size, len(lengths))):
+        for _ in range(self._size):
             self._start()
 
     def outcome_of(self, index: int) -> tuple[Any, bool]:
         """Wait until that feature is over, showing what is printed for it; returns its view and whether it failed.
 
-        Raises WorkerDied when the process that ran it ended in the middle of it.
+        Raises WorkerDied when the process that ran it ended in the middle of it, or when none is left to run it.
         """
         try:
             while index not in self._outcomes:
-                if self._hopeless is not None and not self._workers:
-                    raise self._hopeless
+                if not self._workers:
+                    raise self._hopeless or WorkerDied("no process of this run is left that would run this feature")
                 self._listen(FOLLOW_SECONDS)
                 self._follow(index)
         except KeyboardInterrupt:
@@ -147,7 +156,7 @@ class Crew:
     def end(self) -> None:
         """End every worker that is still there; those without a feature end by themselves. May be called again.
 
-        Raises WorkerDied when one that was through did not end well: it may have left something behind.
+        Raises WorkerDied when one that had no feature in hand did not end well: it may have left something behind.
         """
         self._tell_to_end()
         self._see_out()
@@ -168,17 +177,19 @@ class Crew:
             worker = by_connection[connection]
             try:
                 said = connection.recv()
-            except (EOFError, ConnectionError):
+            except (EOFError, OSError):  # it may have died in the middle of what it said
                 self._gone(worker)
                 continue
             worker.asked = True
             self._over(worker, said)
             worker.at = self._hand_out(worker)
             worker.mark = worker.printed()
-            # One that has just died does not hear it; the next look finds its end closed.
-            with suppress(ConnectionError):
-                connection.send(worker.at)
             worker.is_through = worker.at is None
+            try:
+                connection.send(worker.at)
+            except OSError:
+                # It has just died, and never began the feature; the next look finds its end closed.
+                self._take_back(worker)
 
     def _over(self, worker: _Worker, outcome: Outcome | WorkerDied | None) -> None:
         """The feature the worker was at has come to its end, if there was one."""
@@ -186,6 +197,14 @@ class Crew:
             self._texts[worker.at] = worker.read(worker.mark, worker.printed())
             self._outcomes[worker.at] = outcome
             worker.failed |= isinstance(outcome, Outcome) and outcome.failed
+            worker.at = None
+            self._false_starts = 0
+
+    def _take_back(self, worker: _Worker) -> None:
+        """Let somebody else have the feature that the worker was to have."""
+        if worker.at is not None:
+            waiting = {*self._waiting, worker.at}
+            self._waiting = {index: length for index, length in self._lengths.items() if index in waiting}
             worker.at = None
 
     def _hand_out(self, worker: _Worker) -> int | None:
@@ -232,19 +251,26 @@ class Crew:
             return
         if worker.at is not None:
             self._over(worker, WorkerDied(f"the process that ran this feature {_end_of(worker)} in the middle of it"))
-        elif not worker.asked:
-            # Another one would not get further.
-            self._waiting.clear()
-            self._hopeless = WorkerDied(
-                f"a process of this run {_end_of(worker)} before it had begun{_last_words(worker)}"
-            )
+        elif not worker.is_through:
+            self._false_starts += 1
+            when = "between two features" if worker.asked else "before it had begun"
+            self._ended_ill(worker, when)
         elif code != int(worker.failed):
-            # No feature's fault, least of all that of the one people are reading: it is told at the end.
-            self._ill_ended.append(
-                f"a process of this run {_end_of(worker)} after its last feature{_last_words(worker)}"
-            )
-        if self._waiting and not self._workers:
-            self._start()
+            self._ended_ill(worker, "after its last feature")
+        if not self._waiting:
+            return
+        if self._false_starts < MOST_FALSE_STARTS:
+            free = sum(worker.at is None for worker in self._workers)
+            if len(self._workers) < self._size and free < len(self._waiting):
+                self._start()
+        elif not self._workers:
+            said, self._ill_ended = self._ill_ended, []
+            self._hopeless = WorkerDied("; ".join(dict.fromkeys(said)))
+            self._waiting.clear()
+
+    def _ended_ill(self, worker: _Worker, when: str) -> None:
+        """No feature's fault, least of all that of the one people are reading: it is told at the end."""
+        self._ill_ended.append(f"a process of this run {_end_of(worker)} {when}{_last_words(worker)}")
 
     # -- what people see ----------------------------------------------------------------------------
     def _follow(self, index: int) -> None:
