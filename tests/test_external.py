@@ -96,11 +96,23 @@ def ways_in(cluster: Secured) -> dict[str, tuple[str, dict[str, str]]]:
         "SCRAM-SHA-512, JKS": (cluster.secure, cluster.properties("SCRAM-SHA-512", **store("JKS"))),
         "PLAIN, PKCS12": (cluster.secure, cluster.properties("PLAIN", **store("PKCS12"))),
         "client certificate": (cluster.mutual, cluster.certified()),
+        "client certificate, PKCS12": (cluster.mutual, cluster.stored("PKCS12")),
+        "client certificate, JKS": (cluster.mutual, cluster.stored("JKS")),
     }
 
 
+WAYS_IN = (
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-512, JKS",
+    "PLAIN, PKCS12",
+    "client certificate",
+    "client certificate, PKCS12",
+    "client certificate, JKS",
+)
+
+
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("way", ["SCRAM-SHA-256", "SCRAM-SHA-512, JKS", "PLAIN, PKCS12", "client certificate"])
+@pytest.mark.parametrize("way", WAYS_IN)
 def test_each_way_in_with_both_clients(cluster, client, way):
     address, properties = ways_in(cluster)[way]
     assert access.check(settings(cluster, properties, address, client=client)) == f"1 broker at {address}, as asked"

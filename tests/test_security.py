@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+from pathlib import Path
+
 import pytest
 
-from integrity.clients import properties, security
+from integrity.clients import properties, security, stores
 from integrity.errors import BadOption
-from tests.secured import SECRETS, jaas
+from tests.secured import KEY_PASSWORD, SECRETS, STORE_PASSWORD, WRONG_PASSWORD, certificates, in_store, jaas, keytool
 
 SASL = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", "sasl.jaas.config": jaas()}
 
@@ -76,9 +80,12 @@ def test_jaas_lines_as_people_write_them(line):
         ({"sasl.jaas.config": ""}, "missing or malformed"),
         ({"sasl.jaas.config": "x.ScramLoginModule required username=alice;"}, "has no password"),
         ({"sasl.login.class": "x"}, "sasl.login.class is not supported"),
-        ({"ssl.keystore.password": "x"}, "as PEM"),
+        ({"ssl.engine.factory.class": "x"}, "ssl.engine.factory.class is not supported"),
         ({"security.protocol": "SSL", "ssl.truststore.location": "/no/such"}, "cannot be read"),
-        ({"security.protocol": "SSL", "ssl.keystore.location": __file__}, "is not PEM"),
+        ({"security.protocol": "SSL", "ssl.keystore.location": __file__, "ssl.keystore.type": "PEM"}, "is not PEM"),
+        ({"security.protocol": "SSL", "ssl.keystore.location": __file__}, "ssl.keystore.password is missing"),
+        ({"security.protocol": "SSL", "ssl.keystore.type": "JCEKS"}, "one of JKS, PKCS12, PEM, not 'JCEKS'"),
+        ({"security.protocol": "SSL", "ssl.keystore.password": "x"}, "for PEM: ssl.key.password"),
         ({"security.protocol": "SSL", "ssl.truststore.certificates": "x"}, "ssl.truststore"),
         ({"security.protocol": "SSL", "ssl.keystore.key": "x"}, "belong together"),
         ({"security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "x"}, "https or empty"),
@@ -96,3 +103,86 @@ def test_what_cannot_be_is_one_line_without_secrets(changes, words):
 def test_secrets_are_known_and_not_shown():
     assert set(security.secrets(SASL)) == {SECRETS[0], jaas()}
     assert SECRETS[0] not in repr(security.parse(SASL))
+
+
+# -- a client's key in a store of Java's ----------------------------------------------------------------
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What secured.certificates makes, and client-two.pkcs12 with a second key."""
+    folder = tmp_path_factory.mktemp("stores")
+    certificates(folder)
+    two = shutil.copy(folder / "client.pkcs12", folder / "client-two.pkcs12")
+    words = ("-genkeypair", "-alias", "second", "-keyalg", "EC", "-dname", "CN=second", "-storepass", STORE_PASSWORD)
+    keytool(*words, "-keystore", str(two))
+    return folder
+
+
+def stored(folder: Path, kind: str, **changes: str) -> dict[str, str]:
+    given = {"security__protocol": "SSL"} | in_store(folder, kind) | changes
+    return {name.replace("__", "."): value for name, value in given.items() if value}
+
+
+@pytest.mark.parametrize("kind", ["PKCS12", "JKS"])
+def test_a_key_in_a_store_of_javas_reaches_both_clients(folder, kind):
+    rd = security.librdkafka_properties(stored(folder, kind))
+    # The client's certificate and that of the authority between it and the one that brokers trust, in this order.
+    assert rd["ssl.certificate.pem"].count("BEGIN CERTIFICATE") == 2
+    assert "BEGIN ENCRYPTED PRIVATE KEY" in rd["ssl.key.pem"]
+    assert rd["ssl.key.password"] not in ("", STORE_PASSWORD, KEY_PASSWORD)
+    # Fails unless the first certificate is the key's.
+    own = (rd[f"ssl.{name}"] for name in ("certificate.pem", "key.pem", "key.password"))
+    stores.load_identity(ssl.create_default_context(), *own)
+    assert isinstance(security.kafka_python_arguments(stored(folder, kind))["ssl_context"], ssl.SSLContext)
+
+
+def test_the_content_says_what_a_keystore_is(folder):
+    """As Java does: its type JKS, which is Kafka's default, opens a PKCS12 store as well."""
+    default = stored(folder, "PKCS12", ssl__keystore__type="")
+    assert "ssl.keystore.type" not in default
+    assert security.parse(default).certificate == security.parse(stored(folder, "PKCS12")).certificate
+
+
+def test_the_secrets_of_a_store_are_known(folder):
+    properties = stored(folder, "JKS")
+    found = security.parse(properties)
+    assert {STORE_PASSWORD, KEY_PASSWORD, found.key, found.key_password} <= set(security.secrets(properties))
+    assert found.key_password not in repr(found)
+
+
+def test_no_command_line_shows_a_secret_of_a_store_and_no_file_stays(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(stores.tempfile, "tempdir", str(tmp_path))
+    run, lines = stores.subprocess.run, []
+    monkeypatch.setattr(stores.subprocess, "run", lambda words, **more: (lines.append(words), run(words, **more))[1])
+    found = stores.identity(folder / "client.jks", STORE_PASSWORD, KEY_PASSWORD)
+    assert len(lines) == 2
+    assert not any(secret in word for secret in (*SECRETS, found.password) for line in lines for word in line)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [
+        ("PKCS12", {"ssl__keystore__password": WRONG_PASSWORD}, "is ssl.keystore.password right?"),
+        ("JKS", {"ssl__keystore__password": WRONG_PASSWORD}, "is ssl.keystore.password right?"),
+        ("JKS", {"ssl__keystore__password": ""}, "ssl.keystore.password is missing"),
+        ("JKS", {"ssl__keystore__password": f"\0{WRONG_PASSWORD}"}, "characters that no password can have"),
+        ("JKS", {"ssl__keystore__password": f"\ud800{WRONG_PASSWORD}"}, "characters that no password can have"),
+        ("JKS", {"ssl__key__password": WRONG_PASSWORD}, "is ssl.key.password right?"),
+        ("JKS", {"ssl__key__password": ""}, "does it need ssl.key.password?"),
+        ("PKCS12", {"ssl__key__password": WRONG_PASSWORD}, "is ssl.key.password right?"),
+        ("JKS", {"ssl__keystore__location": "ca.jks"}, "holds no private key"),
+        ("PKCS12", {"ssl__keystore__location": "ca.pkcs12"}, "holds no private key"),
+        ("PKCS12", {"ssl__keystore__location": "client-two.pkcs12"}, "holds 2 private keys (second, zoë, client)"),
+        ("PKCS12", {"ssl__keystore__location": "nowhere.p12"}, "cannot be read: No such file"),
+        ("PKCS12", {"ssl__keystore__location": __file__}, "is none of JKS, PKCS12 and PEM"),
+    ],
+)
+def test_a_store_that_gives_no_key_is_one_line_without_secrets(folder, kind, changes, words):
+    if "ssl__keystore__location" in changes:
+        changes = changes | {"ssl__keystore__location": str(folder / changes["ssl__keystore__location"])}
+    with pytest.raises(BadOption) as caught:
+        security.parse(stored(folder, kind, **changes))
+    text = str(caught.value)
+    assert words in text
+    assert "\n" not in text
+    assert not any(secret in text for secret in SECRETS)

@@ -8,8 +8,10 @@ The properties are those a Java client takes, with its names, defaults and value
     PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, with the user's name and password in the login module's options
 ``ssl.truststore.location``, ``.password``, ``.type``, or ``ssl.truststore.certificates``
     the authorities to trust: PEM, or a JKS or PKCS12 store (read by the packaged keytool); without one, the system's
-``ssl.keystore.location`` with type PEM, or ``ssl.keystore.certificate.chain`` and ``ssl.keystore.key``
-    a client certificate; ``ssl.key.password`` opens its key
+``ssl.keystore.location``, ``.type``, ``.password``, or ``ssl.keystore.certificate.chain`` and ``ssl.keystore.key``
+    a client certificate with its key: a JKS or PKCS12 store with one key (read by the packaged keytool), or PEM. JKS is
+    the default type; which of the three it really is, is seen from its content. ``ssl.key.password`` opens the key;
+    without it, that of the store does. PEM has no ``ssl.keystore.password``
 ``ssl.endpoint.identification.algorithm``
     https (the default), or empty: then the host's name is not compared with the certificate
 
@@ -33,6 +35,7 @@ from integrity.errors import BadOption
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+STORES = ("JKS", "PKCS12", "PEM")
 
 #: Every property that is understood.
 KNOWN = frozenset(
@@ -45,6 +48,7 @@ KNOWN = frozenset(
         "ssl.truststore.type",
         "ssl.truststore.certificates",
         "ssl.keystore.location",
+        "ssl.keystore.password",
         "ssl.keystore.type",
         "ssl.keystore.certificate.chain",
         "ssl.keystore.key",
@@ -111,8 +115,7 @@ def _parse(items: tuple[tuple[str, str], ...]) -> Security:
     properties = dict(items)
     for name in properties:
         if _is_about_security(name) and name not in KNOWN:
-            hint = " (a client's key and certificate: as PEM)" if name.startswith("ssl.keystore") else ""
-            raise BadOption(f"client property {name} is not supported{hint}")
+            raise BadOption(f"client property {name} is not supported")
     protocol = properties.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in PROTOCOLS:
         raise BadOption(f"client property security.protocol is one of {', '.join(PROTOCOLS)}, not {protocol!r}")
@@ -177,18 +180,36 @@ def _certificates(properties: Mapping[str, str]) -> dict[str, Any]:
     ca: str | None = properties.get("ssl.truststore.certificates") or None
     if location:
         ca = stores.authorities(Path(location), properties.get("ssl.truststore.password", ""))
-    chain, key = properties.get("ssl.keystore.certificate.chain", ""), properties.get("ssl.keystore.key", "")
-    if keystore := properties.get("ssl.keystore.location", ""):
-        chain = key = stores.pem_text(Path(keystore), "ssl.keystore.location")
-    if bool(chain) != bool(key):
-        raise BadOption("client properties ssl.keystore.certificate.chain and ssl.keystore.key belong together")
+    own = _identity(properties)
     return {
         "ca": ca,
-        "certificate": chain,
-        "key": key,
-        "key_password": properties.get("ssl.key.password", ""),
+        "certificate": own.certificate,
+        "key": own.key,
+        "key_password": own.password,
         "checks_name": algorithm == "https",
     }
+
+
+def _identity(properties: Mapping[str, str]) -> stores.Identity:
+    """What the client shows of itself; empty where nothing was given."""
+    location = properties.get("ssl.keystore.location", "")
+    password, key_password = properties.get("ssl.keystore.password", ""), properties.get("ssl.key.password", "")
+    kind = properties.get("ssl.keystore.type", "JKS").upper()
+    if kind not in STORES:
+        raise BadOption(f"client property ssl.keystore.type is one of {', '.join(STORES)}, not {kind!r}")
+    if location and kind != "PEM" and not stores.is_pem(Path(location), "ssl.keystore.location"):
+        if not password:
+            raise BadOption(f"client property ssl.keystore.password is missing: {location} is a {kind} store")
+        return stores.identity(Path(location), password, key_password)
+    if password:
+        raise BadOption("client property ssl.keystore.password is for a JKS or PKCS12 store; for PEM: ssl.key.password")
+    if location:
+        text = stores.pem_text(Path(location), "ssl.keystore.location")
+        return stores.Identity(text, text, key_password)
+    chain, key = properties.get("ssl.keystore.certificate.chain", ""), properties.get("ssl.keystore.key", "")
+    if bool(chain) != bool(key):
+        raise BadOption("client properties ssl.keystore.certificate.chain and ssl.keystore.key belong together")
+    return stores.Identity(chain, key, key_password)
 
 
 def librdkafka_properties(properties: Mapping[str, str]) -> dict[str, Any]:
