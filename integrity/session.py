@@ -20,7 +20,7 @@ from typing import NoReturn
 from integrity import progress, vocabulary, waiting
 from integrity import reports as reporting
 from integrity import settings as options
-from integrity.brokers import administration
+from integrity.brokers import access, administration
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers, choose
 from integrity.clients import driver
@@ -133,12 +133,13 @@ class Session:
             choice = choose(settings)
             progress.say(f"Broker: {choice.kind} ({choice.reason})")
             brokers = Brokers(settings, choice, run)
+            secrets = access.secrets(settings)
         except SuiteError as error:
             if run is not None:
                 run.end()
             stop_at_once(error)
         facts.broker, facts.broker_why = choice.kind, choice.reason
-        facts.kafka = brokers.version
+        facts.kafka, facts.secrets = brokers.version, secrets
         random.seed(facts.seed)
         vocabulary.make_skippable(runner.step_registry)
         session = cls(settings, run, brokers, reports)

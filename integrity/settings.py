@@ -15,6 +15,7 @@ from pathlib import Path
 
 from integrity.brokers import kinds
 from integrity.errors import BadOption
+from integrity.reports.masking import mask_command
 
 BROKERS = ("auto", *kinds.NAMES)
 CLIENTS = ("kafka-python", "confluent-kafka")
@@ -194,7 +195,7 @@ def _command(name: str, text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise BadOption(f"-D {name}={text}: not a command line ({error})") from error
+        raise BadOption(f"-D {name}={mask_command(text)}: not a command line ({error})") from error
 
 
 _PARSERS = {

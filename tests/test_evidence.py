@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from integrity.reports import evidence, text, views
+from integrity.reports import evidence, masking, text, views
 from integrity.reports.model import RunFacts
 from tests.report_samples import ENVIRONMENT, ROOT, behave, project, sample
 from tests.test_console import feature, scenario
@@ -164,29 +165,6 @@ def test_what_is_wanted(status: str) -> None:
     assert evidence.wanted("failed", status) == (status in (views.FAILED, views.ERROR, views.NOT_RUN))
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "shown"),
-    [
-        ("sasl.jaas.config", "x required password=y;", text.MASK),
-        ("ssl.key.password", "p", text.MASK),
-        ("ssl_key", "p", text.MASK),
-        ("ssl.keystore.key", "-----BEGIN", text.MASK),
-        ("client_secret", "p", text.MASK),
-        ("oauth.token", "p", text.MASK),
-        ("sasl_password", "", ""),
-        ("stop_command", "kafkactl --password hunter2 stop", f"kafkactl --password {text.MASK} stop"),
-        ("command", "behave -D sasl.password=hunter2 -D seed=1", f"behave -D sasl.password={text.MASK} -D seed=1"),
-        ("proxy", "http://me:hunter2@host:1", f"http://{text.MASK}@host:1"),
-        ("ssl.keystore.location", "/etc/k.jks", "/etc/k.jks"),
-        ("seed", "7", "7"),
-        ("why", "the password is wrong", "the password is wrong"),
-        ("why", "a token bucket", "a token bucket"),
-    ],
-)
-def test_masking(name: str, value: str, shown: str) -> None:
-    assert text.masked(name, value) == shown
-
-
 def test_a_rerun_keeps_its_options_and_hides_secrets() -> None:
     run = RunFacts(seed=7, options={"broker": "docker", "client_config": "my file", "password": "hunter2"})
     command = evidence.rerun_command("features/a b.feature:3", run)
@@ -195,6 +173,19 @@ def test_a_rerun_keeps_its_options_and_hides_secrets() -> None:
     assert arguments == (
         "'features/a b.feature:3' -D broker=docker -D 'client_config=my file' -D 'password=********' -D seed=7"
     )
+
+
+def test_a_rerun_and_the_settings_hide_secrets_that_need_quotes_whole() -> None:
+    """Protects from a mask that ends at the first comma, semicolon or quote of a secret."""
+    stop = "kafkactl --password " + shlex.quote("HUNT1,HUNT2;it's HUNT3") + " stop"
+    given = {"stop_command": stop, "start_command": "start.sh " + shlex.quote("KNOWN1 'KNOWN2'")}
+    command = shlex.join(["behave", *(word for pair in given.items() for word in ("-D", "=".join(pair)))])
+    run = RunFacts(options=given, settings=given, command=command, secrets=["KNOWN1 'KNOWN2'"])
+    for shown in (evidence.rerun_command("f.feature:3", run), evidence.settings_text(run)):
+        assert f"kafkactl --password {masking.MASK} stop" in shown
+        assert "start.sh" in shown
+        assert "HUNT" not in shown
+        assert "KNOWN" not in shown
 
 
 def test_a_rerun_names_the_broker_that_was_chosen() -> None:

@@ -22,6 +22,11 @@ def connection(settings: Settings, own: str = "") -> Connection:
     )
 
 
+def secrets(settings: Settings) -> list[str]:
+    """What no report may show, of the client properties that were given. Raises BadOption."""
+    return security.secrets(connection(settings).properties)
+
+
 def broker(settings: Settings, run_id: str) -> ExternalBroker:
     """The cluster, with the commands that were given."""
     to = connection(settings, leavings.prefix(run_id))

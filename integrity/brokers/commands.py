@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 
 from integrity.brokers.base import BrokerFailed
-from integrity.reports.text import mask_inside, one_line
+from integrity.reports import masking
+from integrity.reports.text import one_line
 from integrity.waiting import WaitTimeout, wait_until
 
 #: Seconds for one command, before timeout_factor: a pod is deleted and made again in one or two minutes.
@@ -26,24 +26,19 @@ LOOK_SECONDS = 0.1
 def run(
     name: str, words: Sequence[str], *, secrets: Sequence[str] = (), watch: Callable[[], object] = lambda: None
 ) -> str:
-    """Run the command of the option ``name`` and return what it printed, secrets hidden.
+    """Run the command of the option ``name`` and return what it printed, secrets hidden: its own and those given.
 
     watch: called again and again while it runs. Raises BrokerFailed when it cannot be started, ends with another status
     than 0, or takes longer than COMMAND_SECONDS; then it is killed, with all that it started.
     """
-
-    def shown(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "********")
-        return mask_inside(text)
-
-    line = shown(shlex.join(words))
+    line = masking.mask_command(words, secrets)
+    hidden = {*secrets, *masking.secrets_in(words)}
     # A file, not a pipe: what the command leaves running may keep a pipe open for ever.
     with tempfile.TemporaryFile() as output:
 
         def said() -> str:
             output.seek(0)
-            return shown(output.read().decode(errors="replace")).strip()
+            return masking.mask_inside(masking.hide(output.read().decode(errors="replace"), hidden)).strip()
 
         try:
             process = subprocess.Popen(

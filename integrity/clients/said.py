@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 
-from integrity.reports.text import mask_inside
+from integrity.reports.masking import mask_inside
 
 #: The loggers of both libraries: kafka-python's own, and the one that librdkafka's lines are given to.
 LOGGERS = ("kafka", "integrity.clients.confluent")

@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from integrity.reports import views
+from integrity.reports.masking import masked
 from integrity.reports.model import RunFacts
-from integrity.reports.text import clean, file_name, masked
+from integrity.reports.text import clean, file_name
 from integrity.reports.views import FeatureView, ScenarioView
 
 FAILED_ONLY = "failed"
@@ -189,7 +190,8 @@ def near(path: Path) -> str:
 def settings_text(run: RunFacts) -> str:
     """``name=value`` lines: the run's facts, then every option. Secrets are masked."""
     facts = [f"# {name}: {value}" for name, value in run.table().items()]
-    options = [f"{name}={masked(name, '' if value is None else value)}" for name, value in run.settings.items()]
+    given = {name: "" if value is None else value for name, value in run.settings.items()}
+    options = [f"{name}={masked(name, value, run.secrets)}" for name, value in given.items()]
     return "\n".join([*facts, *options])
 
 
@@ -210,7 +212,7 @@ def rerun_command(location: str, run: RunFacts) -> str:
         options["broker"] = run.broker
     if run.seed is not None:
         options["seed"] = str(run.seed)
-    given = [f"{name}={masked(name, value)}" for name, value in options.items()]
+    given = [f"{name}={masked(name, value, run.secrets)}" for name, value in options.items()]
     return shlex.join([behave(), location, *(word for pair in given for word in ("-D", pair))])
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from integrity.reports.text import masked
+from integrity.reports.masking import masked
 from integrity.reports.timeline import Event, Timeline, outages
 
 #: What a scenario measured: shown as they are, floats rounded; the unit belongs into the name or the text.
@@ -26,7 +27,8 @@ class RunFacts:
     broker: embedded, docker or external; broker_why: why that one. kafka: Kafka's version; image: the container image.
     client: name and version. command: the command line as it was typed (``sys.argv`` by default). settings: every
     option's value, for the evidence. options: the ``-D`` options that run a scenario again as it ran (those of the
-    command line by default). more: further facts, shown last. Secrets are masked when a report is written, not here.
+    command line by default). more: further facts, shown last. Secrets are masked when a report is written, not here;
+    secrets: those that are known, of the clients' properties, to be hidden in commands too.
     stopped: why the run could not go on, when something outside the scenarios stopped it: every scenario that did not
     run then is an error. interrupted: a person or CI stopped it.
     """
@@ -41,6 +43,7 @@ class RunFacts:
     settings: dict[str, object] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     more: dict[str, str] = field(default_factory=dict)
+    secrets: Sequence[str] = field(default=(), repr=False)
     started_at: datetime = field(default_factory=now)
     finished_at: datetime | None = None
     stopped: str = ""
@@ -64,7 +67,7 @@ class RunFacts:
             "command": self.command,
             **self.more,
         }
-        return {name: masked(name, value) for name, value in facts.items() if value}
+        return {name: masked(name, value, self.secrets) for name, value in facts.items() if value}
 
 
 @dataclass

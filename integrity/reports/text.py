@@ -125,38 +125,3 @@ def not_promised(description: list[str]) -> str:
     """What a Feature's or Rule's description says after "Not promised:", to the end of that sentence; or ''."""
     match = _NOT_PROMISED.search(one_line(" ".join(description)))
     return match["what"] if match else ""
-
-
-_SECRET_NAME = re.compile(
-    r"pass(?:word|wd|phrase)|secret|token|jaas|credential|api[._-]?key|private[._-]?key|ssl[._-]key(?!store\.(?:location|type))"
-    r"|keystore[._-](?:key|certificate)",
-    re.IGNORECASE,
-)
-#: A secret inside a longer text: an option of a command, a property, the user part of an address.
-_SECRET_INSIDE = re.compile(
-    r"(?P<name>[\w.-]*(?:password|passwd|passphrase|secret|token|api[._-]?key)[\w.-]*)(?P<sep>\s*[=:]\s*|\s+)"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;]+)",
-    re.IGNORECASE,
-)
-_ADDRESS_USER = re.compile(r"(?<=://)[^/\s@:]+:[^/\s@]+(?=@)")
-
-MASK = "********"
-
-
-def masked(name: str, value: object) -> str:
-    """``value`` as text for a report, without secrets: wholly hidden under a telling ``name``, else within the text."""
-    text = clean(value)
-    if _SECRET_NAME.search(name) and text:
-        return MASK
-    return mask_inside(text)
-
-
-def mask_inside(text: str) -> str:
-    """``text`` with the values of passwords, secrets and tokens hidden, as in ``--password hunter2``."""
-
-    def hide(match: re.Match[str]) -> str:
-        # Words about a secret ("the password is wrong") keep their next word unless it is an option or an assignment.
-        plain_words = not match["sep"].strip() and not match["name"].startswith("-")
-        return match.group() if plain_words else f"{match['name']}{match['sep']}{MASK}"
-
-    return _ADDRESS_USER.sub(MASK, _SECRET_INSIDE.sub(hide, text))

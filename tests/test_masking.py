@@ -1,0 +1,185 @@
+"""Secrets are hidden whole, whatever characters they have and however they were quoted, and little else is hidden."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+
+import pytest
+
+from integrity.brokers import commands
+from integrity.brokers.base import BrokerFailed
+from integrity.errors import BadOption
+from integrity.reports import masking
+from integrity.settings import from_userdata
+
+#: What may stand inside a secret and end a word, a quote, a list or a value.
+BETWEEN = [
+    ",",
+    ";",
+    "'",
+    '"',
+    " ",
+    "\\",
+    "$",
+    "|",
+    ")",
+    "}",
+    "&",
+    "<",
+    ":",
+    "=",
+    "#",
+    "\t",
+    "@",
+    "'\"' ",
+    "\\' ",
+    " --x ",
+]
+
+
+def secret(between: str) -> str:
+    """Of three parts, so that any part that is left is seen."""
+    return between.join(("HUNT1", "HUNT2", "HUNT3"))
+
+
+def in_double_quotes(text: str) -> str:
+    for character in '\\"$`':
+        text = text.replace(character, f"\\{character}")
+    return f'"{text}"'
+
+
+def backslashed(text: str) -> str:
+    return "".join(f"\\{character}" if not character.isalnum() else character for character in text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("sasl.jaas.config", "x required password=y;", masking.MASK),
+        ("ssl.key.password", "p", masking.MASK),
+        ("ssl_key", "p", masking.MASK),
+        ("ssl.keystore.key", "-----BEGIN", masking.MASK),
+        ("client_secret", "p", masking.MASK),
+        ("oauth.token", "p", masking.MASK),
+        ("sasl_password", "", ""),
+        ("stop_command", "kafkactl --password hunter2 stop", f"kafkactl --password {masking.MASK} stop"),
+        ("command", "behave -D sasl.password=hunter2 -D seed=1", f"behave -D sasl.password={masking.MASK} -D seed=1"),
+        ("proxy", "http://me:hunter2@host:1", f"http://{masking.MASK}@host:1"),
+        ("ssl.keystore.location", "/etc/k.jks", "/etc/k.jks"),
+        ("seed", "7", "7"),
+        ("why", "the password is wrong", "the password is wrong"),
+        ("why", "a token bucket", "a token bucket"),
+    ],
+)
+def test_masking(name: str, value: str, shown: str) -> None:
+    assert masking.masked(name, value) == shown
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("quoted", [shlex.quote, in_double_quotes, backslashed])
+@pytest.mark.parametrize("option", ["--password ", "-Dssl.key.password=", "--pass "])
+def test_a_commands_secret_is_hidden_whole_however_it_is_quoted(option, quoted, between):
+    inner = f"kafkactl {option}{quoted(secret(between))} stop"
+    assert shlex.split(inner)[-1] == "stop"
+    for command in (
+        inner,
+        f"sh -c {shlex.quote(inner)}",
+        f"ssh host {in_double_quotes(f'sh -c {shlex.quote(inner)}')} now",
+        shlex.join(["behave", "-D", f"stop_command={inner}", "-D", "seed=1"]),
+        shlex.join(["behave", "-D", f"stop_command=sh -c {in_double_quotes(inner)}", "-D", "seed=1"]),
+    ):
+        shown = masking.masked("command", command)
+        assert "HUNT" not in shown
+        assert masking.MASK in shown
+        assert "kafkactl" in shown
+        assert "stop" in shown
+        assert "HUNT" not in masking.mask_command(shlex.split(command))
+        assert secret(between) in masking.secrets_in(command)
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_a_known_secret_is_hidden_in_every_form(between):
+    known = secret(between)
+    for text in (
+        known,
+        shlex.quote(known),
+        shlex.join(["sh", "-c", shlex.join(["echo", known])]),
+        f"echo {in_double_quotes(known)}",
+        f"echo {backslashed(known)}",
+        json.dumps({"said": known}),
+        json.dumps({"said": json.dumps({"said": known})}),
+        repr({"said": known}),
+        known.replace("\\", "\\\\"),
+    ):
+        assert "HUNT" not in masking.hide(f"it said {text}.", [known])
+        assert "HUNT" not in masking.masked("why", f"it said {text}.", [known])
+
+
+def test_each_line_of_a_known_key_is_hidden():
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"
+    shown = masking.hide("".join(f"  | {line}\r\n" for line in key.splitlines()), [key])
+    assert shown.count(masking.MASK) == 2
+    assert "MIIE" not in shown
+    assert "AQEF" not in shown
+
+
+def test_a_short_secret_is_hidden_where_it_stands_alone():
+    assert masking.hide("broker-1 of 1, 10", ["1"]) == f"broker-1 of {masking.MASK}, 10"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ('{"password": "HUNT, HUNT", "a": 1}', '{"password": ********, "a": 1}'),
+        ("{'sasl_plain_password': 'HUNT; HUNT', 'a': 1}", "{'sasl_plain_password': ********, 'a': 1}"),
+        ("'--password=HUNT HUNT' x", "'--password=********' x"),
+        ("+ kafkactl --password 'it'\\''s HUNT' stop", "+ kafkactl --password ******** stop"),
+        ("password=HUNT,HUNT;HUNT x", "password=******** x"),
+        ("curl -H 'Authorization: Bearer HUNT' x", "curl -H 'Authorization: ********' x"),
+        ("> Authorization: Basic HUNT==", "> Authorization: Basic ********"),
+        ('say "what follows --token HUNT" x', 'say "what follows --token ********" x'),
+        ("the password --token HUNT", "the password --token ********"),
+        ("http://me:HU@NT@host:1/x", "http://********@host:1/x"),
+        ("TopicAuthorizationFailedError: topic 'x'", "TopicAuthorizationFailedError: topic 'x'"),
+        ("all tests pass: 5", "all tests pass: 5"),
+        ("the secret is out", "the secret is out"),
+    ],
+)
+def test_what_is_hidden_in_the_midst_of_a_text(said, shown):
+    assert masking.mask_inside(said) == shown
+
+
+def test_a_command_with_nothing_to_hide_keeps_its_looks():
+    for text in ('sh -c "docker stop kafka"', "it's unbalanced", "a  b", "x | y", ""):
+        assert masking.mask_command(text) == text
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_what_a_command_prints_of_its_own_and_the_clients_secrets_is_hidden(between):
+    own, known = secret(between), secret(between).replace("HUNT", "KNOWN")
+    words = [sys.executable, "-c", "import sys; print(sys.argv, *sys.argv[2:])", "--token", own, known]
+    said = commands.run("stop_command", words, secrets=[known])
+    assert "HUNT" not in said
+    assert "KNOWN" not in said
+    assert masking.MASK in said
+    with pytest.raises(BrokerFailed) as caught:
+        commands.run("stop_command", ["no-such-program", "--token", own, known], secrets=[known])
+    assert str(caught.value) == (
+        "-D stop_command: no-such-program --token ******** ******** cannot be run: No such file or directory"
+    )
+
+
+def test_what_a_shell_traces_is_hidden():
+    words = ["sh", "-xc", 'echo --password "$0"; false', "HUNT1, it's HUNT2", "--password", "HUNT3; HUNT4"]
+    with pytest.raises(BrokerFailed) as caught:
+        commands.run("stop_command", words, secrets=["HUNT1, it's HUNT2"])
+    assert "ended with status 1" in str(caught.value)
+    assert "HUNT" not in str(caught.value)
+
+
+def test_a_command_that_cannot_be_split_is_told_without_its_secrets():
+    with pytest.raises(BadOption, match="not a command line") as caught:
+        from_userdata({"broker": "external", "bootstrap_servers": "a:1", "stop_command": "k --password 'HUNT1 HUNT2"})
+    assert "HUNT" not in str(caught.value)
