@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
+import threading
 import uuid
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -265,6 +269,113 @@ def test_a_command_that_changes_nothing_proves_nothing(cluster, monkeypatch):
     with pytest.raises(BrokerFailed, match="every broker still answers, so nothing shows that it was stopped"):
         broker.stop()
     assert broker.is_usable()
+
+
+def test_a_cluster_that_lets_us_in_no_more_is_not_down(cluster, monkeypatch):
+    """Protects from a password that was changed, or a listener that is overloaded, being taken for a stop."""
+    monkeypatch.setattr(external, "GONE_SECONDS", 0.5)
+    broker = access.broker(replace(settings(cluster, cluster.properties()), stop_command=("true",)), RUN_ID)
+    broker.start()
+    right, wrong = broker.connection, cluster.properties(sasl__jaas__config=jaas(WRONG_PASSWORD))
+    run = broker._run
+
+    def changed_meanwhile(*option: str, **more: object) -> None:
+        broker._connection = replace(right, properties=wrong)
+        run(*option, **more)
+
+    monkeypatch.setattr(broker, "_run", changed_meanwhile)
+    with pytest.raises(BrokerFailed, match="does not let us in any more") as caught:
+        broker.stop()
+    assert "so nothing shows that it was stopped" in str(caught.value)
+    assert not broker.refuses_connections()
+    assert broker.is_alive()
+    assert not any(secret in str(caught.value) for secret in SECRETS)
+    broker._connection = right
+    assert broker.is_usable()
+
+
+def _told_of(*nodes: int) -> SimpleNamespace:
+    return SimpleNamespace(brokers=[SimpleNamespace(node_id=node) for node in nodes])
+
+
+@pytest.mark.parametrize(
+    ("looks", "sign"),
+    [
+        ([wire.Closed("refused")], "no address answered"),
+        ([_told_of(1, 2), _told_of(1)], "without broker 2"),
+        ([_told_of()], "without broker 1, 2"),
+        ([wire.NoAnswer("slow"), wire.NoAnswer("slow")], "no address answered, 2 times in a row"),
+        ([wire.NoAnswer("slow"), wire.Closed("refused")], "no address answered"),
+        ([wire.NoAnswer("slow"), _told_of(1, 2), wire.NoAnswer("slow"), _told_of(1, 2)], ""),
+        ([wire.NoAnswer("slow"), wire.AccessDenied("who?"), wire.NoAnswer("slow"), _told_of(1, 2)], ""),
+        ([wire.AccessDenied("who?"), wire.AccessDenied("who?"), wire.AccessDenied("who?")], ""),
+    ],
+)
+def test_what_counts_as_a_sign_of_its_being_down(monkeypatch, tmp_path, looks, sign):
+    answers = iter([_told_of(1, 2), *looks])
+
+    def metadata(*_: object) -> SimpleNamespace:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(external.wire, "metadata", metadata)
+    broker = external.ExternalBroker(Connection("somewhere:9092"), note=tmp_path / "note")
+    assert broker._is_whole()
+    for _ in looks:
+        broker._watch()
+    assert broker._watch() == sign if sign else broker._seen_down == ""
+    assert broker.refuses_connections() == bool(sign)
+
+
+def test_a_cluster_that_knows_of_no_broker_is_not_whole(monkeypatch, tmp_path):
+    monkeypatch.setattr(external.wire, "metadata", lambda *_: _told_of())
+    assert not external.ExternalBroker(Connection("somewhere:9092"), note=tmp_path / "note").is_usable()
+
+
+@contextlib.contextmanager
+def _somebody(does: Callable[[socket.socket], object]) -> Iterator[str]:
+    """The address of one that ``does`` something with its first connection and then holds it to the end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as connection:
+                does(connection)
+                with contextlib.suppress(OSError):
+                    while connection.recv(4096):
+                        pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+    thread.join(10)
+
+
+@pytest.mark.parametrize("properties", [{}, {"security.protocol": "SSL"}])
+@pytest.mark.parametrize(
+    ("does", "kind"),
+    [
+        (lambda connection: connection.close(), wire.Closed),
+        (lambda connection: (connection.recv(4096), connection.shutdown(socket.SHUT_RDWR)), wire.Closed),
+        (lambda connection: None, wire.NoAnswer),
+        (lambda connection: connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n" * 9), wire.AccessDenied),
+    ],
+    ids=["closed", "closed when asked", "silent", "not Kafka"],
+)
+def test_nobody_silence_and_refusal_are_told_apart(properties, does, kind):
+    with _somebody(does) as address, pytest.raises(Unavailable) as caught:
+        wire.metadata(address, properties, 0.5)
+    assert type(caught.value) is kind
+
+
+def test_all_addresses_must_be_closed_for_the_cluster_to_be(run):
+    nobody, another = (f"127.0.0.1:{run.lease_port()}" for _ in range(2))
+    with pytest.raises(wire.Closed):
+        wire.metadata(f"{nobody},{another}", {}, 0.5)
+    with _somebody(lambda connection: None) as silent, pytest.raises(wire.NoAnswer) as caught:
+        wire.metadata(f"{nobody},{silent},{another}", {}, 0.5)
+    assert type(caught.value) is wire.NoAnswer
 
 
 @pytest.mark.parametrize(

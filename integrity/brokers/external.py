@@ -7,10 +7,15 @@ What is promised to its owner
 
 What proves that it was down
     Kafka tells no client when a broker was started. So while a command runs, and after it, new clients look at the
-    cluster again and again; it counts as having been down only if one of them got no answer at any address, or was told
-    of fewer brokers than before. A single broker cannot be restarted unseen: it must close its listener. Of one of
-    several brokers it is proven that the cluster gave it up and took it back, not that its process is a new one; behind
-    a load balancer that second sign is the only one.
+    cluster again and again. It counts as having been down only if
+    - one of them was refused at every address, or had its connection closed there without an answer, or
+    - SILENT_LOOKS of them in a row got no answer at any address for whatever other reason (silence, no way there, no
+      such name): a single slow answer is no proof, or
+    - one of them was told of fewer brokers than before.
+    A cluster that does not let a client in (credentials, certificates, protocol) has answered, and is up. A single
+    broker cannot be restarted unseen: it must close its listener. Of one of several brokers it is proven that the
+    cluster gave it up and took it back, not that its process is a new one; behind a load balancer that last sign is the
+    only one.
 """
 
 from __future__ import annotations
@@ -34,6 +39,9 @@ READY_SECONDS = 300.0
 
 #: Seconds for a look at the cluster; a broker that is just starting accepts connections and answers late.
 LOOK_SECONDS = 2.0
+
+#: Looks in a row without any answer that count as its being down.
+SILENT_LOOKS = 2
 
 #: Replicas of a topic, where there are as many brokers.
 REPLICAS = 3
@@ -79,6 +87,8 @@ class ExternalBroker(Broker):
         self._since: float | None = None
         self._is_down = False
         self._seen_down = ""
+        self._silent = 0
+        self._denied = ""
         self._transcript = ""
 
     # -- what it is ---------------------------------------------------------------------------------
@@ -113,7 +123,14 @@ class ExternalBroker(Broker):
         return None
 
     def is_alive(self) -> bool:
-        return self._look() is not None
+        """True when somebody answers, be it to say that we may not come in."""
+        try:
+            self._look()
+        except wire.NoAnswer:
+            return False
+        except wire.AccessDenied:
+            return True
+        return True
 
     def is_usable(self) -> bool:
         """True when every broker that was there at first is known to a new client now."""
@@ -181,7 +198,7 @@ class ExternalBroker(Broker):
         self.demand(how)
         if not self.is_usable():
             raise BrokerFailed(f"the cluster was to be {how}, and is not whole to begin with: {self._problem()}")
-        self._is_down, self._seen_down = True, ""
+        self._is_down, self._seen_down, self._silent, self._denied = True, "", 0, ""
         self._run(option, watch=self._watch)
         try:
             wait_until(
@@ -192,8 +209,9 @@ class ExternalBroker(Broker):
             )
         except WaitTimeout as timeout:
             self._is_down = False
+            answers = f"it answers, but does not let us in any more ({self._denied})" if self._denied else ""
             raise BrokerFailed(
-                f"{timeout}: every broker still answers, so nothing shows that it was {how}"
+                f"{timeout}: {answers or 'every broker still answers'}, so nothing shows that it was {how}"
             ) from timeout
         self.listener(self.label, how, self._seen_down)
 
@@ -206,28 +224,35 @@ class ExternalBroker(Broker):
     def _watch(self) -> str:
         """Look, and remember the first sign of its being down; returns the sign, in words."""
         if not self._seen_down:
-            found = self._look()
-            if found is None:
+            try:
+                found = self._look()
+            except wire.Closed:
                 self._seen_down = "no address answered"
-            elif missing := self._nodes - found:
-                self._seen_down = f"without broker {', '.join(map(str, sorted(missing)))}"
+            except wire.NoAnswer:
+                self._silent += 1
+                if self._silent >= SILENT_LOOKS:
+                    self._seen_down = f"no address answered, {SILENT_LOOKS} times in a row"
+            except wire.AccessDenied as error:
+                self._silent, self._denied = 0, str(error)
+            else:
+                self._silent, self._denied = 0, ""
+                if missing := self._nodes - found:
+                    self._seen_down = f"without broker {', '.join(map(str, sorted(missing)))}"
         return self._seen_down
 
     def _is_whole(self) -> bool:
         """Whether every broker is there that was there at the first look, which is this one if none was before."""
-        found = self._look()
-        if found is None:
+        try:
+            found = self._look()
+        except Unavailable:
             return False
         self._nodes = self._nodes or found
-        return self._nodes <= found
+        return bool(found) and self._nodes <= found
 
-    def _look(self) -> frozenset[int] | None:
-        """The node ids that a new client is told of; None when it is told nothing."""
-        try:
-            answer = wire.metadata(self.bootstrap_servers, self.client_properties, LOOK_SECONDS)
-        except Unavailable:
-            return None
-        return frozenset(broker.node_id for broker in answer.brokers) or None
+    def _look(self) -> frozenset[int]:
+        """The node ids that a new client is told of. Raises what wire.metadata does."""
+        answer = wire.metadata(self.bootstrap_servers, self.client_properties, LOOK_SECONDS)
+        return frozenset(broker.node_id for broker in answer.brokers)
 
     def _problem(self) -> str:
         """What a new client meets now, in words."""

@@ -29,7 +29,11 @@ LOOK_SECONDS = 2.0
 
 
 class NoAnswer(Unavailable):
-    """Nobody answers at the address: it cannot be resolved, refuses, times out, or closes the connection."""
+    """Nobody answers at the address: it cannot be resolved or reached, is silent for too long, or is Closed."""
+
+
+class Closed(NoAnswer):
+    """Nobody serves at the address: it refuses the connection, or closes it instead of answering."""
 
 
 class AccessDenied(Unavailable):
@@ -41,16 +45,17 @@ def metadata(
 ) -> MetadataResponse:
     """The cluster's brokers, and these topics, as the first of ``addresses`` (by commas) that answers tells a newcomer.
 
-    Raises NoAnswer when none does, AccessDenied when one refuses; the text names the address.
+    Raises AccessDenied when one that answers does not come to terms with us, Closed when nobody serves at any of them,
+    NoAnswer when none answers for whatever other reason; the text names the address.
     """
-    problem: NoAnswer | None = None
+    problems: list[NoAnswer] = []
     for address in addresses.split(","):
         try:
             return _ask(address.strip(), security.parse(properties), scaled(seconds), topics)
         except NoAnswer as error:
-            problem = problem or error
-    assert problem is not None, "there is at least one address"
-    raise problem
+            problems.append(error)
+    # One that is silent may be there all the same: then nothing is said of all being closed.
+    raise next((problem for problem in problems if not isinstance(problem, Closed)), problems[0])
 
 
 def missing(addresses: str, properties: Mapping[str, str], topics: Sequence[str]) -> list[str]:
@@ -83,21 +88,31 @@ def _ask(address: str, secured: security.Security, seconds: float, topics: Seque
                 _log_in(wire, host, secured)
             named = [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
             return wire.ask(MetadataRequest[8](topics=named, allow_auto_topic_creation=False))
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        raise Closed(f"{address}: {_tls_words(error)}") from error
     except ssl.SSLError as error:
         raise AccessDenied(f"{address}: {_tls_words(error)}") from error
     except _LogInFailed as error:
         raise AccessDenied(f"{address}: {error}") from error
-    except (EOFError, ConnectionResetError, BrokenPipeError, ValueError, KafkaError) as error:
-        raise NoAnswer(
-            f"{address} closes the connection or answers with something else; it may want another security.protocol "
-            f"than {secured.protocol}"
-        ) from error
+    except (EOFError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
+        raise Closed(_other_words(address, secured)) from error
+    except (ValueError, KafkaError) as error:
+        raise AccessDenied(_other_words(address, secured)) from error
+    except ConnectionRefusedError as error:
+        raise Closed(f"{address} cannot be reached: {error.strerror or error}") from error
     except socket.gaierror as error:
         raise NoAnswer(f"{address}: the host's name cannot be resolved") from error
     except TimeoutError as error:
         raise NoAnswer(f"{address} does not answer within {seconds:.0f} s") from error
     except OSError as error:
         raise NoAnswer(f"{address} cannot be reached: {error.strerror or error}") from error
+
+
+def _other_words(address: str, secured: security.Security) -> str:
+    return (
+        f"{address} closes the connection or answers with something else; it may want another security.protocol "
+        f"than {secured.protocol}"
+    )
 
 
 def _secured(plain: socket.socket, host: str, secured: security.Security) -> socket.socket:
