@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from benchmarks import clients, founding, proxy, shards
 from benchmarks.verified_rate import kafkas_own
 from integrity.brokers import distribution, engine, jvm
 from integrity.brokers.base import BrokerConfig
+from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import Connection, driver
 from integrity.errors import Unavailable
@@ -145,6 +147,24 @@ def founding_features(folder: Path, rounds: int = 3) -> Iterator[Row]:
     )  # fmt: skip
 
 
+def cluster_boot(run: Run, rounds: int = 3) -> Iterator[Row]:
+    """Three combined nodes, from nothing until every replica is in sync for a new client."""
+    brokers = Brokers(Settings(), Choice("embedded", "to be measured"), run)
+    times = []
+    for _ in range(rounds):
+        cluster = brokers.create_cluster()
+        try:
+            began = time.monotonic()
+            cluster.start()
+            times.append(time.monotonic() - began)
+        finally:
+            brokers.discard(cluster)
+    told = ", ".join(f"{seconds:.2f}" for seconds in times)
+    yield Row(
+        "a cluster of three brokers boots", sorted(times)[rounds // 2], "s", 3, at_most=True, detail=f"of {told} s"
+    )
+
+
 def measure(messages: int) -> list[Row]:
     rows: list[Row] = []
 
@@ -162,6 +182,7 @@ def measure(messages: int) -> list[Row]:
         jvm.prepare(kafka, run)
         with tempfile.TemporaryDirectory(dir=run.directory) as folder:
             add(founding_features(Path(folder)))
+            add(cluster_boot(run))
             broker = EmbeddedBroker(BrokerConfig(), distribution=kafka, run=run)
             try:
                 broker.start()
