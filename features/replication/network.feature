@@ -30,7 +30,8 @@ Feature: There is one history, whoever is cut off from whom
       And every acknowledged message is read once, in order and unchanged
 
   Rule: Clients that cannot reach a broker go on when they reach it again
-    The brokers reach each other all the time, so there is no reason for them to choose another leader.
+    The brokers reach each other all the time, so there is no reason for them to choose another leader. A reader that is
+    cut off as well gets nothing meanwhile, and goes on where it was.
     Not promised: that clients can publish to a leader they do not reach.
 
     Scenario: Nothing is lost when the clients are cut off from the leader

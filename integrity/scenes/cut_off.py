@@ -133,14 +133,20 @@ class CutOff:
         self._scene.route = self._proxy.bootstrap_servers
 
     def cut_clients_off(self, role: str) -> None:
-        """Cut all clients off from the holder of the role until every publisher waits, then heal."""
+        """Cut all clients off from the holder of the role until every publisher waits, then heal.
+
+        Raises FaultNotProven when one of them was acknowledged something meanwhile, or a reader got anything.
+        """
         node = self._replication.holder(role)
         load = self._scene.part(Load)
         fault = self._proxy.blackhole(link=node.label)
         try:
-            load.wait_until_waiting()
+            got = load.got_while_cut_off()
         finally:
             fault.lift()
+        if got:
+            words = ", ".join(f"{count} to {name}" for name, count in got.items())
+            raise FaultNotProven(f"the clients were cut off from {node.label}, and yet messages got through: {words}")
         self._replication.recovered()
 
     def cut_one_publisher_off(self, role: str) -> None:

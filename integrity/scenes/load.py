@@ -42,6 +42,13 @@ OUTCOME_SECONDS = 0.05
 #: Sends without an outcome before a publisher waits: what it keeps on sending while the broker is away.
 MOST_UNSETTLED = 500
 
+#: Seconds for which nothing must come to clients that are cut off; their publishers take about as long to send
+#: MOST_UNSETTLED messages.
+SILENT_SECONDS = 0.2
+
+#: Polls by which a reader that follows has taken in what its client had fetched, where none of them is in vain.
+TAKING_IN_POLLS = 10
+
 #: Seconds, before timeout_factor, within which clients must get on again once the broker is ready.
 PROGRESS_SECONDS = 30.0
 
@@ -87,6 +94,9 @@ class Load:
         #: Whether publishers, before they end, publish to each partition once more; and where those messages are.
         self._everywhere = False
         self._marks: list[tuple[Partition, int]] = []
+        #: By reader as well: how often it has polled, and how many of its polls brought nothing.
+        self._polls: Counter[int] = Counter()
+        self._in_vain: Counter[int] = Counter()
 
     # -- at work --------------------------------------------------------------------------------------
     def publish(self, publishers: int = 1, *, size: int = MESSAGE_BYTES, **options: object) -> None:
@@ -157,7 +167,10 @@ class Load:
 
     def _follow(self, reader: Reader, worker: Worker) -> None:
         while not worker.stopping.is_set():
-            self._seen[reader.id] += reader.drain(POLL_SECONDS)
+            count = reader.drain(POLL_SECONDS)
+            self._seen[reader.id] += count
+            self._polls[reader.id] += 1
+            self._in_vain[reader.id] += not count
             if sought := self._sought.get(reader.id):
                 reached = reader.positions()
                 # Where it does not read, as a partition was added later, nothing is sought.
@@ -303,9 +316,8 @@ class Load:
         waiting = self._publishers if index is None else [self._publishers[index]]
 
         def all_wait() -> bool:
-            for worker in self._workers:
-                worker.nudge()
-            return all(publisher.counts["open"] >= MOST_UNSETTLED for publisher in waiting)
+            self._nudge()
+            return all(map(self._waits, waiting))
 
         wait_until(
             all_wait,
@@ -349,6 +361,63 @@ class Load:
             if sought
         )
 
+    def got_while_cut_off(self) -> dict[str, int]:
+        """Wait until every publisher has sent all it may without an answer; for clients that are cut off by now.
+
+        Returns who has got acknowledgements or messages meanwhile, and how many, by name: nobody when they were cut off
+        indeed. It is looked at for SILENT_SECONDS at least, from when all have taken in what had come to them before,
+        and ends at once when somebody gets anything.
+        """
+        sent = [sum(publisher.counts.values()) for publisher in self._publishers]
+        polls, in_vain = self._polls.copy(), self._in_vain.copy()
+
+        def taken_in() -> bool:
+            self._nudge()
+            # More than one burst: between two of them a publisher takes in what has come. Two polls in vain, as the
+            # first of them may have begun before.
+            return all(
+                sum(publisher.counts.values()) > before + BURST * len(self._scene.topics) or self._waits(publisher)
+                for publisher, before in zip(self._publishers, sent, strict=True)
+            ) and all(
+                self._in_vain[reader] >= in_vain[reader] + 2 or self._polls[reader] >= polls[reader] + TAKING_IN_POLLS
+                for reader in self._seen
+            )
+
+        wait_until(
+            taken_in,
+            what="every client to take in what had come to it before it was cut off",
+            seconds=PROGRESS_SECONDS,
+            check=self.check,
+            detail=lambda: f"polls: {dict(self._polls)}, before {dict(polls)}; sent before: {sent}",
+        )
+        before, since = self._standing(), time.monotonic()
+
+        def got() -> dict[str, int]:
+            return {name: now - before[name] for name, now in self._standing().items() if now > before[name]}
+
+        def over() -> bool:
+            self._nudge()
+            all_wait = all(map(self._waits, self._publishers))
+            return bool(got()) or (all_wait and time.monotonic() - since >= SILENT_SECONDS)
+
+        wait_until(
+            over,
+            what="every publisher to wait for acknowledgements",
+            seconds=PROGRESS_SECONDS,
+            check=self.check,
+            detail=lambda: f"without an outcome: {[publisher.counts['open'] for publisher in self._publishers]}",
+        )
+        return got()
+
+    def _nudge(self) -> None:
+        for worker in self._workers:
+            worker.nudge()
+
+    @staticmethod
+    def _waits(publisher: Publisher) -> bool:
+        """Whether it has sent all it may without an answer."""
+        return publisher.counts["open"] >= MOST_UNSETTLED
+
     def begin_nothing_more(self) -> None:
         """Let everybody only finish what is under way, and do not wait for that."""
         for worker in self._workers:
@@ -377,6 +446,8 @@ class Load:
     def _count(self) -> None:
         """Add to the report's numbers what became of the sends, and know these clients no longer."""
         self._seen, self._sought, self._marks, self._everywhere = {}, {}, [], False
+        self._polls.clear()
+        self._in_vain.clear()
         numbers = self._scene.facts.numbers
         publishers, self._publishers = self._publishers, []
         for publisher in publishers:

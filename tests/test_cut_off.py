@@ -1,0 +1,175 @@
+"""What the features on a network that is cut check: that it was cut, and what a leader alone had, each seen to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from integrity.faults.process import FaultNotProven
+from integrity.history.schema import TABLES, UNKNOWN
+from integrity.scenes.cut_off import CutOff
+from integrity.scenes.load import MOST_UNSETTLED, Load
+from integrity.scenes.replication import Replication
+from tests.histories import History
+from tests.test_on_disk import batch, segment
+
+#: The publisher whose messages only the old leader had, from its second on: what tests.test_on_disk's batches hold.
+STRANDED = 7
+
+
+# -- what a leader alone had ------------------------------------------------------------------------------
+def node(label: str, directory: Path, count: int) -> SimpleNamespace:
+    """A broker whose files hold so many of that publisher's messages, after some of another's."""
+    directory.mkdir()
+    if count:
+        segment(directory, batch(0, count), "t-0")
+
+    @contextmanager
+    def look():
+        yield directory
+
+    return SimpleNamespace(label=label, look=look)
+
+
+def cut_off(folder: Path, history: History, *held: int) -> CutOff:
+    """After a leader was cut off; held: how many of the publisher's messages each broker has."""
+    for name, rows in history.rows.items():
+        (folder / name).mkdir()
+        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name].arrow), folder / name / "part-0.parquet")
+    nodes = [node(f"broker {n}", folder / f"broker-{n}", count) for n, count in enumerate(held, start=1)]
+    replication = SimpleNamespace(cluster=SimpleNamespace(nodes=nodes))
+    scene = SimpleNamespace(part=lambda _: replication, verdict=lambda: None, folder=folder, topics=["t"])
+    part = CutOff(scene)
+    part._stranded_publisher = STRANDED
+    return part
+
+
+def history(acknowledged: int = 1, read: int = 1) -> History:
+    """So many of the publisher's three messages were acknowledged, and so many read; another's all were."""
+    history = History()
+    sends = [history.send(offset, publisher=STRANDED) for offset in range(acknowledged)]
+    for _ in range(3 - acknowledged):
+        sends.append(history.send(publisher=STRANDED, outcome=UNKNOWN, settled=None))
+    for number, sent in enumerate(sends[:read]):
+        sent = sent | {"offset": number}
+        history.read_sent([sent])
+    history.read_sent([history.send(10 + number, publisher=1) for number in range(3)])
+    return history
+
+
+def test_what_was_given_up_and_seen_by_nobody_is_not_found(tmp_path):
+    assert cut_off(tmp_path, history(), 1, 1, 0).stranded_that_were_seen() == []
+
+
+@pytest.mark.parametrize(
+    ("made", "held", "found"),
+    [
+        (history(acknowledged=3), (1, 1, 1), ["2 were acknowledged"]),
+        (history(read=2), (1, 1, 1), ["1 were read"]),
+        (history(), (1, 3, 1), ["broker 2 holds 2"]),
+        (history(2, 2), (2, 1, 3), ["broker 1 holds 1", "broker 3 holds 2", "1 were acknowledged", "1 were read"]),
+    ],
+    ids=["acknowledged", "read", "kept", "all of it"],
+)
+def test_what_only_the_old_leader_had_is_found_wherever_it_is_seen(tmp_path, made, held, found):
+    assert cut_off(tmp_path, made, *held).stranded_that_were_seen() == found
+
+
+def test_it_is_not_said_of_a_leader_that_had_nothing_alone(tmp_path):
+    part = cut_off(tmp_path, history(), 1)
+    part._stranded_publisher = None
+    with pytest.raises(FaultNotProven, match="no message was left to a leader that was cut off"):
+        part.stranded_that_were_seen()
+
+
+# -- clients that are cut off -----------------------------------------------------------------------------
+class Clients(Load):
+    """Two publishers and a reader without a broker: each nudge lets all of them do one round."""
+
+    def __init__(self, each_round: Callable[[Clients, int], None]) -> None:
+        super().__init__(SimpleNamespace(topics=["t"]))
+        self._publishers = [SimpleNamespace(id=n, counts={"open": 30, "acknowledged": 100}) for n in (1, 2)]
+        self._seen[0] = 200
+        self.rounds = 0
+
+        def nudge() -> None:
+            self.rounds += 1
+            for publisher in self._publishers:
+                publisher.counts["open"] = min(publisher.counts["open"] + 60, MOST_UNSETTLED)
+            self._polls[0] += 1
+            self._in_vain[0] += 1
+            each_round(self, self.rounds)
+
+        self._reading = [SimpleNamespace(nudge=nudge, check=lambda: None)]
+
+
+def acknowledge(clients: Clients, publisher: int) -> None:
+    counts = clients._publishers[publisher].counts
+    counts["open"], counts["acknowledged"] = counts["open"] - 1, counts["acknowledged"] + 1
+
+
+def late(clients: Clients, number: int) -> None:
+    """What had come before the cut is taken in during the first two rounds."""
+    if number <= 2:
+        acknowledge(clients, 0)
+        clients._seen[0] += 1
+
+
+def goes_on(clients: Clients, number: int) -> None:
+    """As if nobody was cut off: no poll is in vain."""
+    acknowledge(clients, 0)
+    clients._seen[0] += 1
+    clients._in_vain[0] -= 1
+
+
+def acknowledges(clients: Clients, number: int) -> None:
+    if number == 5:
+        acknowledge(clients, 1)
+
+
+def delivers(clients: Clients, number: int) -> None:
+    if number == 5:
+        clients._seen[0] += 3
+
+
+def delivers_while_all_wait(clients: Clients, number: int) -> None:
+    if number == 12:
+        clients._seen[0] += 1
+
+
+@pytest.mark.parametrize(
+    ("each_round", "got"),
+    [
+        (lambda *_: None, {}),
+        (late, {}),
+        (acknowledges, {"publisher 2": 1}),
+        (delivers, {"reader 0": 3}),
+        (delivers_while_all_wait, {"reader 0": 1}),
+        (goes_on, {"publisher 1": 1, "reader 0": 1}),
+    ],
+    ids=["nothing", "what had come before", "an acknowledgement", "messages", "at last", "all goes on"],
+)
+def test_what_gets_through_to_clients_that_are_cut_off_is_noticed(each_round: Any, got: dict[str, int]):
+    clients = Clients(each_round)
+    assert clients.got_while_cut_off() == got
+    if not got:
+        assert all(publisher.counts["open"] == MOST_UNSETTLED for publisher in clients._publishers)
+
+
+@pytest.mark.parametrize("each_round", [acknowledges, delivers])
+def test_a_cut_that_lets_something_through_is_not_proven(each_round: Any):
+    clients, lifted = Clients(each_round), []
+    leader = SimpleNamespace(label="broker 2")
+    replication = SimpleNamespace(holder=lambda role: leader, recovered=lambda: None)
+    part = CutOff(SimpleNamespace(part=lambda kind: replication if kind is Replication else clients))
+    part._proxy = SimpleNamespace(blackhole=lambda link: SimpleNamespace(lift=lambda: lifted.append(link)))
+    with pytest.raises(FaultNotProven, match=r"cut off from broker 2, and yet messages got through: \d to "):
+        part.cut_clients_off("leader")
+    assert lifted == ["broker 2"]
