@@ -6,21 +6,16 @@ embedded broker, which needs nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-from integrity.brokers import kinds, kraft
+from integrity.brokers import engine, kinds, kraft
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
 from integrity.brokers.cluster import SIZE, Cluster
 from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
-
-#: Where engines listen when nobody says otherwise (Docker, Docker Desktop, Colima, Podman's are set by variable).
-SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.docker/desktop/docker.sock")
 
 
 @dataclass(frozen=True)
@@ -43,26 +38,19 @@ def choose(settings: Settings) -> Choice:
 
 def _automatic(settings: Settings) -> Choice:
     embedded = f"Apache Kafka {settings.kafka} as a process of this machine"
-    if not _engine_is_likely():
+    if not engine.is_likely():
         return Choice("embedded", f"{embedded}: no container engine here")
-    from integrity.brokers import docker
-
     try:
-        docker.engine().close()
-    except Unavailable:
-        return Choice("embedded", f"{embedded}: no container engine answers")
+        engine.engine().close()
+    except engine.NoEngine as error:
+        return Choice("embedded", f"{embedded}: {error.why}")
+    where = engine.address()
     try:
-        docker.obtain_image(settings.image)
+        engine.obtain_image(settings.image)
     except Unavailable:
-        return Choice("embedded", f"{embedded}: the image {settings.image} is not here and cannot be pulled")
-    return Choice("docker", f"image {settings.image}: a container engine answers and the image is here")
-
-
-def _engine_is_likely() -> bool:
-    """A look at the file system, so that an embedded run need not load an engine's client to learn there is none."""
-    if os.environ.get("DOCKER_HOST"):
-        return True
-    return any(Path(socket).expanduser().exists() for socket in SOCKETS)
+        why = f"the engine at {where} has no image {settings.image} and cannot pull it"
+        return Choice("embedded", f"{embedded}: {why}")
+    return Choice("docker", f"image {settings.image}: the container engine at {where} answers and has it")
 
 
 class Brokers:

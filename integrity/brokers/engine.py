@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from integrity import progress
@@ -30,37 +31,92 @@ REQUEST_SECONDS = 120
 #: Seconds, before timeout_factor, between two signs of progress of a pull; a large layer is unpacked without any.
 PULL_SECONDS = 300
 
+#: Where engines listen when nobody says otherwise (Docker, Docker Desktop), and where testcontainers is told otherwise.
+SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.docker/desktop/docker.sock")
+PROPERTIES = "~/.testcontainers.properties"
+
 _NEEDS_NONE = "-D broker=embedded needs none"
+
+
+class NoEngine(Unavailable):
+    """No engine can be had. why: the reason alone, which names the address; the text says what to do as well."""
+
+    def __init__(self, why: str, what_to_do: str) -> None:
+        super().__init__(f"{why}: {what_to_do}")
+        self.why = why
+
+
+def is_likely() -> bool:
+    """A look at the file system, so that an embedded run need not load an engine's client to learn there is none."""
+    if os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT"):
+        return True
+    config = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker", "config.json").expanduser()
+    places = [*SOCKETS, PROPERTIES]
+    return any(Path(place).expanduser().exists() for place in places) or _mentions(config, b'"currentContext"')
+
+
+def _mentions(file: Path, word: bytes) -> bool:
+    return file.is_file() and word in file.read_bytes()
+
+
+def address() -> str:
+    """Where the engine is to be: as testcontainers' properties, DOCKER_HOST or docker's context say, or the default.
+
+    testcontainers itself passes over ``docker.host``, as its siblings for other languages call it, and DOCKER_CONTEXT.
+    Raises NoEngine when the context cannot be read.
+    """
+    from docker.constants import DEFAULT_UNIX_SOCKET
+    from docker.context import ContextAPI
+    from testcontainers.core.config import testcontainers_config
+
+    properties = testcontainers_config.tc_properties
+    host = properties.get("tc.host") or os.environ.get("DOCKER_HOST") or properties.get("docker.host")
+    if host:
+        return host
+    name = os.environ.get("DOCKER_CONTEXT")
+    try:
+        context = ContextAPI.get_context(name)
+    except Exception as error:  # docker has no kind of its own for a file that it cannot read
+        raise NoEngine(
+            f"docker's context cannot be read: {error}", f"see `docker context ls`; {_NEEDS_NONE}"
+        ) from error
+    if context is None:
+        raise NoEngine(
+            f"docker has no context {name or 'of the name in its config.json'}",
+            f"`docker context use` one of `docker context ls`; {_NEEDS_NONE}",
+        )
+    default = DEFAULT_UNIX_SOCKET.removeprefix("http+")
+    return default if context.Name == "default" else context.Host or default
 
 
 def engine():
     """A client (docker.DockerClient) of the engine that answers here; close it when done.
 
-    The engine is looked for where testcontainers looks: its properties file, DOCKER_HOST, docker's context.
-    Raises Unavailable, in one line, when none answers or when the one that does is another machine's.
+    Raises NoEngine, in one line, when none answers or when the one that does is another machine's.
     """
     # Its cleaner is a container too, from an image that may not be had; runs.py and remove_leftovers replace it.
     os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
     from docker.errors import DockerException
-    from testcontainers.core.docker_client import DockerClient, get_docker_host
+    from testcontainers.core.docker_client import DockerClient
 
-    host = get_docker_host() or "the default socket"
-    address = urlsplit(host)
-    if address.scheme == "ssh" or (address.scheme == "tcp" and not _is_loopback(address.hostname)):
-        raise Unavailable(
-            f"the container engine at {host} is on another machine, but brokers are published on loopback only: "
-            f"unset DOCKER_HOST, or use no engine ({_NEEDS_NONE})"
+    host = address()
+    where = urlsplit(host)
+    if where.scheme == "ssh" or (where.scheme in ("tcp", "http", "https") and not _is_loopback(where.hostname)):
+        raise NoEngine(
+            f"the container engine at {host} is on another machine, but brokers are published on loopback only",
+            f"choose another (DOCKER_HOST, docker context use), or use no engine ({_NEEDS_NONE})",
         )
+    # For testcontainers, which asks for the address once more.
+    os.environ["DOCKER_HOST"] = host
     try:
         client = DockerClient(timeout=scaled(GREETING_SECONDS)).client
     except (DockerException, OSError) as error:
         if "Permission denied" in str(error):
-            reason = f"the container engine at {host} refuses this user: add the user to the group docker"
+            why, what_to_do = f"the container engine at {host} refuses this user", "add the user to the group docker"
         else:
-            reason = (
-                f"no container engine answers at {host}: start one (sudo systemctl start docker, or Docker Desktop)"
-            )
-        raise Unavailable(f"{reason}; {_NEEDS_NONE}") from error
+            why = f"no container engine answers at {host}"
+            what_to_do = "start one (sudo systemctl start docker, or Docker Desktop)"
+        raise NoEngine(why, f"{what_to_do}; {_NEEDS_NONE}") from error
     client.api.timeout = scaled(REQUEST_SECONDS)
     return client
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from integrity.brokers import docker
+from integrity.brokers import docker, engine
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.cluster import Network
 from integrity.brokers.docker_network import DockerNetwork
@@ -22,7 +22,7 @@ class Kind(BrokerKind):
     def reason(settings: Settings) -> str:
         docker.engine().close()
         docker.obtain_image(settings.image)
-        return f"image {settings.image}, as asked"
+        return f"image {settings.image} by the container engine at {engine.address()}, as asked"
 
     @property
     def version(self) -> str:
