@@ -294,7 +294,7 @@ def test_a_container_that_cannot_be_made_is_one_line_and_leaves_an_empty_log(
         assert broker.log() == ""
         assert not broker.is_alive()
     finally:
-        taken.remove(force=True)
+        taken.remove(force=True, v=True)
         broker.discard()
 
 
@@ -526,7 +526,7 @@ def test_a_network_that_is_in_use_is_removed_when_its_cluster_is_discarded_again
         with pytest.raises(BrokerFailed, match="has active endpoints"):
             brokers.discard_all()
     finally:
-        user.remove(force=True)
+        user.remove(force=True, v=True)
     brokers.discard_all()
     assert {network.id for network in docker_client.networks.list()} == networks
     cluster.discard()
