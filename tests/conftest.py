@@ -19,11 +19,23 @@ from integrity.runs import Run
 from integrity.settings import Settings
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--spark", action="store_true", help="have every history of the tests judged by DuckDB and Spark, and compare"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Take Ctrl-C even in the background of a script, where it is ignored and whatever is started inherits that.
 
     A process of `pytest -n` that is ended from outside, since the whole takes too long, tells where its threads stand.
     """
+    if config.getoption("--spark"):
+        from tests.on_spark import BothEngines  # the tests without Spark must not pay for it
+
+        both = BothEngines()
+        both.install()
+        config.pluginmanager.register(both, "both-engines")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" in os.environ:
         # A copy: the tests' output goes elsewhere while they run.
@@ -55,6 +67,29 @@ def broker(run: Run, kafka: distribution.Distribution) -> Iterator[EmbeddedBroke
         yield broker
     finally:
         broker.discard()
+
+
+@pytest.fixture(scope="session")
+def spark_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A local Spark, one for all tests. With --spark it must be there; otherwise what needs it is skipped."""
+    from tests import on_spark
+
+    try:
+        session = on_spark.start(tmp_path_factory.mktemp("warehouse"))
+    except Unavailable as error:
+        if request.config.getoption("--spark"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _both_engines(request: pytest.FixtureRequest) -> None:
+    """With --spark: Spark is there before a test asks for a verdict."""
+    both = request.config.pluginmanager.get_plugin("both-engines")
+    if both is not None:
+        both.session = request.getfixturevalue("spark_engine")
 
 
 @pytest.fixture(scope="session")

@@ -222,3 +222,35 @@ def sound(messages: int = 5, **more: Any) -> History:
     sends = [history.send(offset, **more) for offset in range(messages)]
     history.read_sent(sends)
     return history
+
+
+#: Without rows in them these tables mean something else than if they were not there at all.
+_TELLING = ("ends", "processed", "on_disk")
+
+#: More publishers and readers than any history by hand has.
+_APART = 10_000
+
+
+def together(histories: Iterable[History]) -> list[History]:
+    """As few histories with all that is in ``histories``: their topics, publishers, readers and groups are kept apart.
+
+    Each anomaly of theirs is in one of them, and no other: to judge many at once is quick where each verdict is slow.
+    """
+    merged: dict[tuple[bool, ...], History] = {}
+    for number, history in enumerate(histories):
+        kind = (bool(history.rows.get("reads")), *(name in history.rows for name in _TELLING))
+        into = merged.setdefault(kind, History())
+        for table, rows in history.rows.items():
+            into.table(table).rows[table] += [_renamed(row, number) for row in rows]
+    return list(merged.values())
+
+
+def _renamed(row: Row, number: int) -> Row:
+    new = dict(row)
+    for name in ("publisher", "reader"):
+        if new.get(name) is not None:
+            new[name] += number * _APART
+    for name in ("topic", "group_id"):
+        if new.get(name) is not None:
+            new[name] += f" {number}"
+    return new

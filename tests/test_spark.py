@@ -1,90 +1,129 @@
-"""Spark gives the same verdict as DuckDB, word for word, on every history written by hand."""
+"""Spark gives the same verdict as DuckDB, word for word.
+
+Here on many histories at once. `pytest --spark` (which `make spark` runs) asks both for the verdict on every single
+history of the tests: see tests.on_spark.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, given, seed, settings
 
-from integrity.anomalies import HistoryUnreadable, check, spark, spark_session
+from integrity.anomalies import HistoryUnreadable, Verdict, spark, spark_session
+from integrity.anomalies.engine import check  # DuckDB's alone, with --spark as well
 from integrity.check import main
 from integrity.errors import Unavailable
-from tests.histories import History, sound
+from tests import on_spark
+from tests.histories import History, sound, together
 from tests.report_samples import ROOT
 from tests.test_anomalies import PLANTED, SOUND
+from tests.test_anomalies_oracle import wild
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install -r requirements-spark.txt")
 
-#: For histories of a few rows: what makes Spark quick with much data makes it slow with little.
-SMALL = {
-    "spark.sql.shuffle.partitions": "1",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.default.parallelism": "1",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-}
+#: Random histories, and examples of an anomaly: more than they have.
+RANDOM, MANY = 40, 10_000
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A local Spark, one for all tests."""
-    warehouse = {"spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}
-    try:
-        session = spark_session.session("local[2]", **SMALL, **warehouse)
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    yield session
-    session.stop()
+def random_histories() -> list[History]:
+    """The same ones each time."""
+    made: list[History] = []
+
+    @seed(7)
+    @settings(max_examples=RANDOM, database=None, deadline=None, phases=[Phase.generate])
+    @given(wild())
+    def make(history: History) -> None:
+        made.append(history)
+
+    make()
+    # One in which nothing was read is judged by other rules, and shows nothing.
+    return [history for history in made if history.rows.get("reads")]
 
 
-MAKERS = [maker for _, _, maker in PLANTED] + SOUND
+def test_both_engines_find_the_same_in_many_histories(spark_engine, tmp_path: Path) -> None:
+    """All of test_anomalies' and random ones, put together into few. One by one, with all others: `make spark`."""
+    planted: Counter[str] = Counter()
+    for name, count, _ in PLANTED:
+        planted[name] += count
+    histories = random_histories()
+    for number, history in enumerate(histories):
+        verdict = check(history.save(tmp_path / f"random {number}"))
+        planted.update({name: finding.count for name, finding in verdict.findings.items()})
+    assert len(histories) > RANDOM / 2
+    histories += [maker() for maker in [maker for *_, maker in PLANTED] + SOUND]
+    found: Counter[str] = Counter()
+    for number, history in enumerate(together(histories)):
+        place = history.save(tmp_path / f"together {number}")
+        verdict = on_spark.compare(
+            partial(check, place, examples=MANY), partial(spark.check, place, examples=MANY, spark=spark_engine)
+        )
+        found.update({name: finding.count for name, finding in verdict.findings.items()})
+    assert found == planted
 
 
-@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
-def test_both_engines_give_the_same_verdict(maker, engine, tmp_path: Path) -> None:
-    folder = maker().save(tmp_path)
-    duck, its = check(folder), spark.check(folder, spark=engine)
-    assert its.as_json() == duck.as_json()
-    assert its.words() == duck.words()
+def test_a_difference_does_not_go_unseen(tmp_path: Path) -> None:
+    """Whatever the tests have checked with --spark must fail where the engines differ."""
+    one, other = check(sound(5).save(tmp_path / "5")), check(sound(6).save(tmp_path / "6"))
+
+    def unreadable(words: str) -> Callable[[], Verdict]:
+        def raises() -> Verdict:
+            raise HistoryUnreadable(words)
+
+        return raises
+
+    assert on_spark.compare(lambda: one, lambda: one) is one
+    for theirs, ours in (
+        (lambda: one, lambda: other),
+        (lambda: one, unreadable("a")),
+        (unreadable("a"), lambda: one),
+        (unreadable("a"), unreadable("b")),
+    ):
+        with pytest.raises(on_spark.Differs):
+            on_spark.compare(theirs, ours)
+    with pytest.raises(HistoryUnreadable, match="a"):
+        on_spark.compare(unreadable("a"), unreadable("a"))
 
 
-def test_a_history_in_parts_on_several_machines(engine, tmp_path: Path) -> None:
+def test_a_history_in_parts_on_several_machines(spark_engine, tmp_path: Path) -> None:
     here, there = sound(), History()
     sends = [there.send(offset, publisher=1_000_000, topic="other ü") for offset in range(3)]
     there.read_sent(sends, reader=1_000_000)
     folders = [here.save(tmp_path / "it's here"), there.save(tmp_path / "there 2")]
-    verdict = spark.check(*folders, spark=engine)
+    verdict = spark.check(*folders, spark=spark_engine)
     assert (verdict.intact, verdict.acknowledged, verdict.read) == (True, 8, 8)
     assert verdict.as_json() == check(*folders).as_json()
 
 
 @pytest.mark.parametrize("engine_name", ["duckdb", "spark"])
-def test_parts_with_the_same_publishers_are_refused(engine_name: str, engine, tmp_path: Path) -> None:
+def test_parts_with_the_same_publishers_are_refused(engine_name: str, spark_engine, tmp_path: Path) -> None:
     folders = [sound().save(tmp_path / name) for name in ("one", "two")]
     with pytest.raises(HistoryUnreadable, match="both have a publisher 0") as caught:
-        check(*folders) if engine_name == "duckdb" else spark.check(*folders, spark=engine)
+        check(*folders) if engine_name == "duckdb" else spark.check(*folders, spark=spark_engine)
     assert "\n" not in str(caught.value)
 
 
-def test_what_cannot_be_read_is_one_line(engine, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_one_line(spark_engine, tmp_path: Path) -> None:
     folder = sound().save(tmp_path / "damaged")
     (folder / "reads.parquet").write_bytes(b"PAR1 nothing of the kind")
     for place, words in ((folder, "reads.parquet"), (tmp_path / "nowhere", "no such directory")):
         with pytest.raises(HistoryUnreadable, match=words) as caught:
-            spark.check(place, spark=engine)
+            spark.check(place, spark=spark_engine)
         assert "\n" not in str(caught.value)
 
 
-def test_an_outcome_nobody_knows_is_unreadable(engine, tmp_path: Path) -> None:
+def test_an_outcome_nobody_knows_is_unreadable(spark_engine, tmp_path: Path) -> None:
     history = sound()
     history.rows["sends"][0]["outcome"] = "perhaps"
     with pytest.raises(HistoryUnreadable, match="perhaps"):
-        spark.check(history.save(tmp_path), spark=engine)
+        spark.check(history.save(tmp_path), spark=spark_engine)
 
 
 def test_without_a_java_that_will_do_it_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -100,10 +139,10 @@ def test_without_a_java_that_will_do_it_is_one_line(tmp_path: Path, monkeypatch,
         spark_session.require_java()
 
 
-def test_it_leaves_nothing_where_it_was_called(engine, tmp_path: Path) -> None:
+def test_it_leaves_nothing_where_it_was_called(spark_engine, tmp_path: Path) -> None:
     folder, place = sound().save(tmp_path / "history"), tmp_path / "place"
     place.mkdir()
-    small = " ".join(f"--conf '{name}={value}'" for name, value in SMALL.items())
+    small = " ".join(f"--conf '{name}={value}'" for name, value in on_spark.SMALL.items())
     done = subprocess.run(
         [sys.executable, "-m", "integrity.check", "--engine", "spark", str(folder)],
         cwd=place, env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_SUBMIT_ARGS": f"{small} pyspark-shell"},

@@ -41,7 +41,7 @@ EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS N
 UNREAD = """
     SELECT p.topic, p.partition, p.acknowledged FROM partitions p
     WHERE NOT p.judged AND p.acknowledged > 0 AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
-    ORDER BY p.topic, p.partition
+    ORDER BY p.topic, p.partition NULLS LAST
 """
 
 

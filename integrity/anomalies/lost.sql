@@ -21,4 +21,4 @@ SELECT m.topic, m.partition, m.offset, m.publisher, m.sequence, m.transaction, m
 FROM missing m
 LEFT JOIN torn t ON t.publisher = m.publisher AND t.transaction = m.transaction
 WHERE m.judged AND t.publisher IS NULL
-ORDER BY m.topic, m.partition, m.offset, m.publisher, m.sequence
+ORDER BY m.topic, m.partition NULLS LAST, m.offset NULLS LAST, m.publisher, m.sequence

@@ -58,7 +58,8 @@ def check(
     """
     if not directories:
         raise HistoryUnreadable("no history directory was named")
-    engine.refuse_twice([str(directory) for directory in directories])
+    places = [_place(directory) for directory in directories]
+    engine.refuse_twice([place if _is_remote(place) else str(Path(place).resolve()) for place in places])
     with ExitStack() as stack:
         using = spark
         if using is None:
@@ -67,11 +68,11 @@ def check(
             using = session(master, **{"spark.sql.warehouse.dir": warehouse})
             stack.callback(using.stop)
         try:
-            return _History(using, [str(directory) for directory in directories]).judge(checks or CHECKS, examples)
+            return _History(using, places).judge(CHECKS if checks is None else checks, examples)
         except _spark_errors() as error:
             if _is_mistake(error):
                 raise
-            raise HistoryUnreadable(f"{', '.join(map(str, directories))}: {first_line(error)}") from error
+            raise HistoryUnreadable(f"{', '.join(places)}: {first_line(error)}") from error
 
 
 class _History:
@@ -123,7 +124,7 @@ class _History:
     def _view(self, table: Table, files: list[str]) -> None:
         """The table's rows with the schema's columns and types; none when it has no file."""
         there = {path: column_names(self._spark, path) for path in files}
-        engine.require_columns(table, there)
+        engine.require_columns(table, {path.removeprefix(_HERE): names for path, names in there.items()})
         known = set().union(*there.values())
         chosen = [
             f"CAST({f'`{c.name}`' if c.name in known else 'NULL'} AS {_TYPES[c.type]}) AS `{c.name}`"
@@ -174,6 +175,11 @@ _HERE = "file://"
 
 def _is_remote(place: str) -> bool:
     return "://" in place
+
+
+def _place(directory: Path | str) -> str:
+    """The directory as errors name it; a path is written as the other engine writes it."""
+    return str(directory) if _is_remote(str(directory)) else str(Path(directory))
 
 
 def files_of(spark: SparkSession, table: Table, directory: str) -> list[str]:

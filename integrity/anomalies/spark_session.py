@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ LOCAL = "local[*]"
 #: What Spark insists on, and the packaged Java runtime does not have.
 MODULE = "jdk.incubator.vector"
 OLDEST_JAVA = 17
+
+#: Loggers of pyspark's that write each error to the terminal, as JSON, before anybody has caught it.
+_TALKERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -51,10 +55,13 @@ def session(master: str = LOCAL, **settings: str) -> SparkSession:
     """
     try:
         from pyspark.errors import PySparkException
+        from pyspark.logger import PySparkLogger
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as missing:
         raise Unavailable("--engine spark needs pyspark: pip install -r requirements-spark.txt") from missing
     require_java()
+    for name in _TALKERS:
+        PySparkLogger.getLogger(name).disabled = True
     builder = SparkSession.builder.master(master).appName("kafka-integrity")
     here = _LOCAL_SETTINGS if master.startswith("local") else {}
     for name, value in (_SETTINGS | here | settings).items():
@@ -87,3 +94,10 @@ def first_line(error: Exception) -> str:
     """The first line of an error's text that says something."""
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line), type(error).__name__)
+
+
+if __name__ == "__main__":  # does this machine have a Java for it? Asked before pyspark is fetched
+    try:
+        require_java()
+    except Unavailable as reason:
+        sys.exit(str(reason))
