@@ -1,7 +1,9 @@
-"""The one place where the suite waits.
+"""The one place where the suite waits for a condition.
 
-Every wait is for a condition, has a bound, says what it waited for, and ends at once when the thing it
-depends on has died. Nothing else in the project sleeps.
+Every wait has a bound, says what it waited for, and ends at once when the thing it depends on (its ``check``) has died.
+Nobody else sleeps for a time, but a group member of kafka-python's between two questions for its coordinator
+(integrity.clients.kafka_python.settings). What libraries and the system wait for themselves, a client's poll or the end
+of a process, is theirs.
 """
 
 from __future__ import annotations

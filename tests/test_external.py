@@ -236,6 +236,24 @@ def test_the_next_run_removes_what_a_killed_one_left(cluster, run):
     assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
 
 
+def test_a_cluster_is_known_again_by_any_of_its_addresses(cluster):
+    """Whoever names it in another order, or fewer of its brokers, must not leave what a killed run has left."""
+    connection = the_whole(cluster).connection
+    known, other = (uuid.uuid4().hex for _ in range(2))
+    notes = [
+        leavings.note(replace(connection, bootstrap_servers=f"KAFKA-9:9092, {connection.bootstrap_servers}"), known),
+        leavings.note(replace(connection, bootstrap_servers="kafka-9:9092"), other),
+    ]
+    try:
+        said = "".join(leavings.sweep(connection))
+        assert [path.exists() for path in notes] == [False, True]
+    finally:
+        for path in notes:
+            path.unlink(missing_ok=True)
+    assert leavings.prefix(known) in said
+    assert leavings.prefix(other) not in said
+
+
 def test_a_note_that_is_taken_away_while_others_look_is_no_failure(cluster):
     """Runs on the same machine end at any moment, also between another one's list of all notes and its look at one."""
     broker = the_whole(cluster)

@@ -155,6 +155,15 @@ def test_requests_in_flight_when_a_rule_comes_are_answered(front: Front) -> None
     assert seen[-2:] == [2, 3]
 
 
+def test_what_only_holds_up_is_not_said_to_have_struck_0_times(front: Front) -> None:
+    """The events stand in the reports: "struck 0 times" would say that the fault was in vain."""
+    for fault in (front.proxy.blackhole(), front.proxy.slow_down(0.01), front.proxy.throttle(1000)):
+        fault.lift()
+    front.proxy.cut_off(client="nobody").lift()
+    said = [detail for what, detail in front.events if what == "lifted"]
+    assert said == ["blackhole", "slowed down by 0.01 s", "throttled to 1000 bytes/s", "cut off, which struck 0 times"]
+
+
 def test_a_function_may_use_the_proxy(front: Front) -> None:
     wait_until(lambda: not front.proxy.connections(), what="the connections of earlier tests to be gone", seconds=BOUND)
     count: list[int] = []

@@ -43,12 +43,14 @@ def note(connection: Connection, run_id: str) -> Path:
 def sweep(connection: Connection) -> list[str]:
     """Remove what dead runs of this machine left on the cluster; returns what was done, in words.
 
-    A run's folder stands for as long as the run lives (see integrity.runs). Raises BrokerFailed when something stays.
+    It is the same cluster where one of the addresses is the same: who names fewer of them, or in another order, means
+    no other one. A run's folder stands for as long as the run lives (see integrity.runs). Raises BrokerFailed when
+    something stays.
     """
-    base, done = runs.base_directory(), []
+    base, done, here = runs.base_directory(), [], _addresses(connection.bootstrap_servers)
     notes = sorted((base / "external").iterdir()) if (base / "external").exists() else []
     for path in notes:
-        if (base / "runs" / path.name).exists() or _address_in(path) != connection.bootstrap_servers:
+        if (base / "runs" / path.name).exists() or here.isdisjoint(_addresses_in(path)):
             continue
         remove(replace(connection, prefix=prefix(path.name)))
         path.unlink(missing_ok=True)
@@ -58,12 +60,17 @@ def sweep(connection: Connection) -> list[str]:
     return done
 
 
-def _address_in(path: Path) -> str | None:
-    """The cluster's address in a note; None if its run, or another one's sweep, has just taken the note away."""
+def _addresses_in(path: Path) -> set[str]:
+    """The cluster's addresses in a note; none if its run, or another one's sweep, has just taken the note away."""
     try:
-        return path.read_text()
+        return _addresses(path.read_text())
     except FileNotFoundError:
-        return None
+        return set()
+
+
+def _addresses(bootstrap_servers: str) -> set[str]:
+    """Each ``host:port``, however it was spelt."""
+    return {address.strip().lower() for address in bootstrap_servers.split(",")} - {""}
 
 
 def remove(connection: Connection) -> None:

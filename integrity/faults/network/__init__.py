@@ -58,7 +58,7 @@ operation             what happens                                    what it me
 ===================== =============================================== ================================================
 
 Faults of connections are chosen by ``client``, ``connection`` and ``link`` (nothing chosen is all). A connection's
-client is known from its first request on.
+client is known from its first request on. Only ``cut_off`` counts its strikes, the connections it closed or refused.
 
 ``cut``        closes them, once; new ones are accepted. A network that hiccups.
 ``cut_off``    closes them, and every new one, until lifted. A partition that refuses.

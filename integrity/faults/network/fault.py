@@ -21,13 +21,15 @@ RELEASE_SECONDS = 10.0
 class Fault:
     """A fault in force. As a context manager it is lifted at the end.
 
-    count: how often it has struck so far; for a rewrite, how many messages it has changed.
+    count: how often it has struck so far; for a rewrite, how many messages it has changed. strikes: False for what
+    holds up everything for a while, where there is nothing to count.
     """
 
-    def __init__(self, proxy: Proxy, number: int, words: str) -> None:
+    def __init__(self, proxy: Proxy, number: int, words: str, *, strikes: bool = True) -> None:
         self._proxy = proxy
         self.number = number
         self.words = words
+        self.strikes = strikes
         self.count = 0
         self.lifted = False
 

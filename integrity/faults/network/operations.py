@@ -139,7 +139,7 @@ class Operations(ABC):
 
     def _condition(self, words: str, where: dict[str, Any], **how: Any) -> Fault:
         condition = Condition(next(self._numbers), Where(**where), **how)
-        fault = Fault(self, condition.id, words)
+        fault = Fault(self, condition.id, words, strikes=condition.refuse)
         self._faults[condition.id] = fault
         chosen = ", ".join(f"{name} {value}" for name, value in where.items()) or "every connection"
         self.listener("network", words, chosen)

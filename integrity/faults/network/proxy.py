@@ -151,7 +151,8 @@ class Proxy(Operations):
         if self._closed:
             return
         self._command("lift", fault.number)
-        self.listener("network", "lifted", f"{fault.words}, which struck {fault.count} times")
+        strikes = f", which struck {fault.count} times" if fault.strikes else ""
+        self.listener("network", "lifted", fault.words + strikes)
 
     def _command(self, what: str, *arguments: object) -> Any:
         if self._closed:
