@@ -18,9 +18,12 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
+from behave.parser import parse_file
 
 from integrity import cache
+from integrity.brokers import distribution
 from integrity.settings import from_userdata
+from integrity.side_by_side.features import MOST_WORKERS
 
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -102,6 +105,39 @@ def test_every_option_exists_and_takes_the_value(document: Path) -> None:
         if "external" in given.values():
             given.setdefault("bootstrap_servers", "kafka:9092")
         from_userdata(given)
+
+
+# -- the README's figures and commands --------------------------------------------------------------------
+README = ROOT / "README.md"
+
+
+def test_the_number_of_scenarios_is_the_one_there_are() -> None:
+    """With embedded brokers all but those whose broker must be in a container."""
+    scenarios = [scenario for path in FEATURES for scenario in parse_file(str(path)).walk_scenarios()]
+    contained = [each for each in scenarios if "a running broker in a container" in [step.name for step in each.steps]]
+    embedded = len(scenarios) - len(contained)
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    assert f"There are {len(scenarios)} scenarios. With embedded brokers {embedded} of them run" in text
+
+
+def test_the_kafka_versions_whose_jars_are_known_are_named() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    versions = sorted(lock.stem.removeprefix("kafka-") for lock in distribution.LOCKS.glob("kafka-*.toml"))
+    assert f"for Kafka {', '.join(versions[:-1])} and {versions[-1]} it is part of this project" in text
+
+
+def test_the_operator_of_strimzi_starts_what_was_taken_down() -> None:
+    """A start command that waits for a pod fails while the operator has not made it again."""
+    [strimzi] = [block for _, block in FENCED.findall(README.read_text(encoding="utf-8")) if "kubectl" in block]
+    assert "-D stop_command=" in strimzi
+    assert "-D kill_command=" in strimzi
+    assert "start_command" not in strimzi
+
+
+def test_the_most_features_at_once_are_those_that_the_documents_name() -> None:
+    assert MOST_WORKERS == 6
+    assert "six at most" in README.read_text(encoding="utf-8")
+    assert "no more than six" in CI.read_text(encoding="utf-8")
 
 
 # -- reviewers ------------------------------------------------------------------------------------------

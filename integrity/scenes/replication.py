@@ -1,8 +1,8 @@
 """Topics on three brokers, the roles those have, and what happens to the holder of a role while clients work.
 
-A role is looked up at the moment of the fault. Before its holder comes back, the others lead all that it led, and except
-in a storm have its role as well (a follower's nobody has to take over) and the work has gone on without it. In the end
-every replica is in sync again.
+A role is looked up at the moment of the fault. Before its holder comes back the others lead all that it led, and,
+except in a storm, have its role as well (a follower's nobody has to take over) and have seen the work go on without it.
+In the end every replica is in sync again.
 """
 
 from __future__ import annotations
