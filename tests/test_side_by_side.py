@@ -241,6 +241,14 @@ def test_one_that_is_gone_before_it_is_told_the_terms_is_no_error_of_the_run(cre
         several.outcome_of(0)
 
 
+def test_one_that_has_died_before_it_is_told_to_end_is_heard_of(crew):
+    several = crew([sys.executable, "-c", "raise SystemExit('too early')"], {0: 1})
+    (process,) = [worker.process for worker in several._workers]
+    wait_until(lambda: process.poll() is not None, what="the process to end", seconds=20)
+    with pytest.raises(WorkerDied, match="ended with status 1 before it had begun: too early"):
+        several.end()
+
+
 def test_features_that_no_process_is_left_for_are_errors_and_no_wait(crew):
     several = crew(worker(), {0: 1}, size=1)
     several.outcome_of(0)

@@ -289,7 +289,8 @@ class Crew:
         """Those that are at a feature end in the middle of it, as if by Ctrl-C; the others have nothing left to do."""
         self._waiting.clear()
         for worker in self._workers:
-            if not worker.is_through:
+            # One that has ended by itself is to be heard of, even if nobody has looked since.
+            if not worker.is_through and worker.process.poll() is None:
                 worker.told_to_end = True
                 worker.process.terminate()
 
