@@ -188,6 +188,8 @@ def test_a_process_that_dies_before_it_has_begun_costs_no_feature_and_is_told_at
     """Protects from features that nobody runs, though there are workers who would."""
     several = crew(worker(begin=first_one(tmp_path, does)), {0: 1, 1: 1, 2: 1, 3: 1}, size=size)
     assert [several.outcome_of(index) for index in range(4)] == [(f"view {i}", False) for i in range(4)]
+    # Its death may take longer than all that the other one has to do.
+    wait_until(lambda: several._listen(0.05) or several._ill_ended, what="its end to be noticed", seconds=20)
     with pytest.raises(WorkerDied, match="a process of this run was ended by SIGKILL before it had begun"):
         several.end()
 
