@@ -15,6 +15,7 @@ import pytest
 from integrity.faults.process import FaultNotProven
 from integrity.history.schema import TABLES, UNKNOWN
 from integrity.scenes.cut_off import CutOff
+from integrity.scenes.following import Following
 from integrity.scenes.load import MOST_UNSETTLED, Load
 from integrity.scenes.replication import Replication
 from tests.histories import History
@@ -96,15 +97,15 @@ class Clients(Load):
     def __init__(self, each_round: Callable[[Clients, int], None]) -> None:
         super().__init__(SimpleNamespace(topics=["t"]))
         self._publishers = [SimpleNamespace(id=n, counts={"open": 30, "acknowledged": 100}) for n in (1, 2)]
-        self._seen[0] = 200
+        self._following = [Following(0)]
         self.rounds = 0
 
         def nudge() -> None:
             self.rounds += 1
             for publisher in self._publishers:
                 publisher.counts["open"] = min(publisher.counts["open"] + 60, MOST_UNSETTLED)
-            self._polls[0] += 1
-            self._in_vain[0] += 1
+            self._following[0].polls += 1
+            self._following[0].in_vain += 1
             each_round(self, self.rounds)
 
         self._reading = [SimpleNamespace(nudge=nudge, check=lambda: None)]
@@ -119,14 +120,14 @@ def late(clients: Clients, number: int) -> None:
     """What had come before the cut is taken in during the first two rounds."""
     if number <= 2:
         acknowledge(clients, 0)
-        clients._seen[0] += 1
+        clients._following[0].seen += 1
 
 
 def goes_on(clients: Clients, number: int) -> None:
     """As if nobody was cut off: no poll is in vain."""
     acknowledge(clients, 0)
-    clients._seen[0] += 1
-    clients._in_vain[0] -= 1
+    clients._following[0].seen += 1
+    clients._following[0].in_vain -= 1
 
 
 def acknowledges(clients: Clients, number: int) -> None:
@@ -136,12 +137,12 @@ def acknowledges(clients: Clients, number: int) -> None:
 
 def delivers(clients: Clients, number: int) -> None:
     if number == 5:
-        clients._seen[0] += 3
+        clients._following[0].seen += 3
 
 
 def delivers_while_all_wait(clients: Clients, number: int) -> None:
     if number == 12:
-        clients._seen[0] += 1
+        clients._following[0].seen += 1
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_strange_messages_stay_text(tmp_path: Path) -> None:
     assert r"a\x00b\x08cred\x85 d" in page.text
     assert r"lone \ud800 surrogate" in page.text
     assert len(page.all("script")) == 1
-    assert "not selected in this run 10" in page.text
+    assert "not selected in this run 11" in page.text
     assert "silent" not in page.text
 
 

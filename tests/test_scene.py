@@ -26,7 +26,8 @@ from integrity.scene import Scene
 from integrity.scenes import disk_faults, load
 from integrity.scenes.copying import Copying
 from integrity.scenes.groups import Groups
-from integrity.scenes.load import Load, Stalled
+from integrity.scenes.load import Load
+from integrity.scenes.stalls import Stalled
 from integrity.scenes.words import behind
 from integrity.scenes.worker import Worker
 from integrity.settings import Settings, Shard
@@ -130,7 +131,9 @@ def test_a_reader_that_has_read_everything_before_anybody_looks_has_got_on(scene
 
     def begin_and_read_all(work: Load, *arguments: object) -> Worker:
         worker = begin(work, *arguments)
-        wait_until(lambda: list(work._seen.values()) == [30], what="everything to be read", seconds=20)
+        wait_until(
+            lambda: [following.seen for following in work._following] == [30], what="everything to be read", seconds=20
+        )
         return worker
 
     monkeypatch.setattr(Load, "_begin", begin_and_read_all)

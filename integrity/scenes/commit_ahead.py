@@ -10,8 +10,8 @@ from integrity.clients import Record
 from integrity.clients.base import Admin, Partition, Reader
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.deliveries import Delivery
+from integrity.scenes.following import POLL_SECONDS
 from integrity.scenes.groups import Group
-from integrity.scenes.load import POLL_SECONDS
 from integrity.scenes.member import HEARTBEAT_SECONDS, MORTAL_SESSION_SECONDS
 from integrity.waiting import wait_until
 

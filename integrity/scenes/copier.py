@@ -20,8 +20,8 @@ from integrity.clients.base import Partition
 from integrity.faults.network import Proxy
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
+from integrity.scenes.following import POLL_SECONDS
 from integrity.scenes.gate import Gate
-from integrity.scenes.load import POLL_SECONDS
 from integrity.scenes.member import HEARTBEAT_SECONDS
 from integrity.scenes.transacting import END_SECONDS, REQUEST_SECONDS
 from integrity.scenes.worker import Worker

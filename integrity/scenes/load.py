@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import TypeVar
 
-from integrity.brokers.cluster import Cluster
 from integrity.clients import Message, NotAcknowledged, Publisher, Reader, wire
 from integrity.clients.base import Partition, ReaderOptions
 from integrity.endings import end_all
-from integrity.reports.timeline import last_fault
 from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scenes import stalls
+from integrity.scenes.following import Following
+from integrity.scenes.stalls import Stuck
 from integrity.scenes.words import place
 from integrity.scenes.worker import Worker
 from integrity.waiting import WaitTimeout, wait_until
@@ -60,21 +61,10 @@ LOOK_SECONDS = 3.0
 STALLED_SECONDS = 1.0
 NOTICE_SECONDS = 3.0
 
-#: Seconds for which a reader's poll waits at most, and for which a broker with nothing new keeps its fetch waiting.
-POLL_SECONDS = 0.1
+#: Seconds for which a broker with nothing new keeps a reader's fetch waiting.
 FETCH_SECONDS = 0.5
 
 C = TypeVar("C", Publisher, Reader)
-
-
-class Stalled(AssertionError):
-    """The work did not go on; its text says who stalls, after which fault, how the partitions stand, and what the
-    checks say of what was sent and read.
-    """
-
-
-class Stuck(Exception):
-    """Why somebody's work cannot go on; who waits for it makes it a Stalled, see Load.going_on."""
 
 
 class Load:
@@ -88,15 +78,10 @@ class Load:
         self._publishing: list[Worker] = []
         self._reading: list[Worker] = []
         self._publishers: list[Publisher] = []
-        #: For each reader, by its number: how many messages it has seen, and those it is to read and has not read yet.
-        self._seen: dict[int, int] = {}
-        self._sought: dict[int, dict[Partition, int]] = {}
+        self._following: list[Following] = []
         #: Whether publishers, before they end, publish to each partition once more; and where those messages are.
         self._everywhere = False
         self._marks: list[tuple[Partition, int]] = []
-        #: By reader as well: how often it has polled, and how many of its polls brought nothing.
-        self._polls: Counter[int] = Counter()
-        self._in_vain: Counter[int] = Counter()
 
     # -- at work --------------------------------------------------------------------------------------
     def publish(self, publishers: int = 1, *, size: int = MESSAGE_BYTES, **options: object) -> None:
@@ -122,12 +107,13 @@ class Load:
         made = [
             self._scene.driver.reader(self._scene.connection, self._scene.recorder, **options) for _ in range(readers)
         ]
-        self._seen |= {reader.id: 0 for reader in made}
+        following = [Following(reader.id) for reader in made]
+        self._following += following
         # Taken before they begin: what is there may be few messages, all read before anybody looks.
         before = self._standing()
-        for reader in made:
+        for reader, its in zip(made, following, strict=True):
             reader.assign(dict.fromkeys(places, 0))
-            self._reading.append(self._begin(f"reader {reader.id}", reader, self._follow))
+            self._reading.append(self._begin(f"reader {reader.id}", reader, partial(self._follow, its)))
         self.wait_for_progress(since=before)
 
     def _begin(self, name: str, client: C, work: Callable[[C, Worker], None]) -> Worker:
@@ -165,16 +151,10 @@ class Load:
             if receipt.offset is not None:
                 self._marks.append(((topic, number), receipt.offset))
 
-    def _follow(self, reader: Reader, worker: Worker) -> None:
+    @staticmethod
+    def _follow(following: Following, reader: Reader, worker: Worker) -> None:
         while not worker.stopping.is_set():
-            count = reader.drain(POLL_SECONDS)
-            self._seen[reader.id] += count
-            self._polls[reader.id] += 1
-            self._in_vain[reader.id] += not count
-            if sought := self._sought.get(reader.id):
-                reached = reader.positions()
-                # Where it does not read, as a partition was added later, nothing is sought.
-                self._sought[reader.id] = {at: mark for at, mark in sought.items() if reached.get(at, mark + 1) <= mark}
+            following.poll(reader)
 
     # -- seen from the scenario -------------------------------------------------------------------------
     @staticmethod
@@ -239,33 +219,22 @@ class Load:
                 detail=lambda: f"stalled: {', '.join(stalled)}",
             )
 
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
+    def going_on(self) -> AbstractContextManager[None]:
         """What is waited for within is that the work goes on, whoever does it.
 
         A wait in vain is no error of the suite's: raises Stalled instead of WaitTimeout. Its words are who was waited
         for, after which fault, what has been sent, how the partitions stand, and the verdict on what was sent and read
         so far. Nobody is at work any more then.
         """
-        try:
-            yield
-        except (WaitTimeout, Stuck) as stall:
-            told = [f"the work does not go on{self._last_fault()}: {stall}", *self._accounts()]
-            raise Stalled("\n".join([*told, self._known_by_now()])) from None
+        return stalls.going_on(self._scene, self._account, self._give_up)
 
-    def _last_fault(self) -> str:
-        fault = last_fault(self._scene.facts.events)
-        return f" (last fault: {fault.subject} {fault.what})" if fault is not None else ""
-
-    def _accounts(self) -> Iterator[str]:
-        """What became of the sends so far, and how the partitions stand."""
-        if self._publishers:
-            counts = sum((Counter(publisher.counts) for publisher in self._publishers), Counter())
-            told = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in self._publishers[0].counts)
-            yield f"messages of the publishers at work: {told}; errors so far: {self.errors()}"
-        if isinstance(self._scene.broker, Cluster):
-            states = sorted(self._scene.broker.states(self._scene.topics).items())
-            yield "; ".join(f"{place(where)} {state}" for where, state in states) or "no broker says who leads"
+    def _account(self) -> str:
+        """What became of the sends so far."""
+        if not self._publishers:
+            return ""
+        counts = sum((Counter(publisher.counts) for publisher in self._publishers), Counter())
+        told = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in self._publishers[0].counts)
+        return f"messages of the publishers at work: {told}; errors so far: {self.errors()}"
 
     def _watch(self) -> Callable[[], None]:
         """A check for a wait for progress: raises what the clients have raised, or Stuck."""
@@ -283,14 +252,6 @@ class Load:
                 raise Stuck(f"{', '.join(gone)} is no longer there")
 
         return check
-
-    def _known_by_now(self) -> str:
-        """What the checks say of a history that will not go on, or why they can say nothing."""
-        try:
-            self._give_up()
-            return self._scene.verdict().words()
-        except Exception as error:  # noqa: BLE001 - the stall is what matters; this is told with it
-            return f"what was sent and read so far could not be judged: {error}"
 
     def _give_up(self) -> None:
         """End everybody's work, and close the publishers under their workers' hands: what has no outcome by now is
@@ -339,13 +300,14 @@ class Load:
         with self.going_on():
             end_all(worker.stop for worker in self._publishing)
             marks = dict(sorted(self._marks))  # of several publishers' messages in a partition the last
-            self._sought = {number: dict(marks) for number in self._seen}
+            for following in self._following:
+                following.seek(marks)
             wait_until(
-                lambda: not any(self._sought.values()),
+                lambda: not any(following.unread for following in self._following),
                 what="every reader at work to get what was published last, in every partition",
                 seconds=PROGRESS_SECONDS,
                 check=self._watch(),
-                detail=lambda: f"not yet read: {self._unread()}",
+                detail=lambda: f"not yet read: {'; '.join(filter(None, (each.unread for each in self._following)))}",
             )
         self.finish()
 
@@ -353,13 +315,6 @@ class Load:
         """Where nobody is at work: have a message acknowledged in each partition. Raises Stalled as ``going_on``."""
         with self.going_on(), self._scene.driver.publisher(self._scene.connection, self._scene.recorder) as publisher:
             self._publish_everywhere(publisher, self._places(), MESSAGE_BYTES)
-
-    def _unread(self) -> str:
-        return "; ".join(
-            f"reader {number} {', '.join(place(where, mark) for where, mark in sorted(sought.items()))}"
-            for number, sought in self._sought.items()
-            if sought
-        )
 
     def got_while_cut_off(self) -> dict[str, int]:
         """Wait until every publisher has sent all it may without an answer; for clients that are cut off by now.
@@ -369,7 +324,7 @@ class Load:
         and ends at once when somebody gets anything.
         """
         sent = [sum(publisher.counts.values()) for publisher in self._publishers]
-        polls, in_vain = self._polls.copy(), self._in_vain.copy()
+        readers = [(following, following.polls, following.in_vain) for following in self._following]
 
         def taken_in() -> bool:
             self._nudge()
@@ -379,8 +334,8 @@ class Load:
                 sum(publisher.counts.values()) > before + BURST * len(self._scene.topics) or self._waits(publisher)
                 for publisher, before in zip(self._publishers, sent, strict=True)
             ) and all(
-                self._in_vain[reader] >= in_vain[reader] + 2 or self._polls[reader] >= polls[reader] + TAKING_IN_POLLS
-                for reader in self._seen
+                reader.in_vain >= in_vain + 2 or reader.polls >= polls + TAKING_IN_POLLS
+                for reader, polls, in_vain in readers
             )
 
         wait_until(
@@ -388,7 +343,7 @@ class Load:
             what="every client to take in what had come to it before it was cut off",
             seconds=PROGRESS_SECONDS,
             check=self.check,
-            detail=lambda: f"polls: {dict(self._polls)}, before {dict(polls)}; sent before: {sent}",
+            detail=lambda: f"polls: {[reader.polls - polls for reader, polls, _ in readers]}; sent before: {sent}",
         )
         before, since = self._standing(), time.monotonic()
 
@@ -445,9 +400,7 @@ class Load:
 
     def _count(self) -> None:
         """Add to the report's numbers what became of the sends, and know these clients no longer."""
-        self._seen, self._sought, self._marks, self._everywhere = {}, {}, [], False
-        self._polls.clear()
-        self._in_vain.clear()
+        self._following, self._marks, self._everywhere = [], [], False
         numbers = self._scene.facts.numbers
         publishers, self._publishers = self._publishers, []
         for publisher in publishers:
@@ -461,7 +414,7 @@ class Load:
 
     def _standing(self) -> dict[str, int]:
         standing = {f"publisher {p.id}": p.counts["acknowledged"] for p in self._publishers}
-        return standing | {f"reader {number}": seen for number, seen in self._seen.items()}
+        return standing | {f"reader {following.number}": following.seen for following in self._following}
 
     def errors(self) -> dict[str, int]:
         """Every error a send ended with, in the words of the client, and how often."""

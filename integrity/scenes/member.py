@@ -12,7 +12,7 @@ from integrity.clients import Reader
 from integrity.clients.base import Partition
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.deliveries import Commit, Delivery
-from integrity.scenes.load import POLL_SECONDS
+from integrity.scenes.following import POLL_SECONDS
 from integrity.scenes.worker import Worker
 from integrity.waiting import wait_until
 

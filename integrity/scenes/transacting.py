@@ -12,7 +12,8 @@ from collections import Counter
 from integrity.clients import Publisher
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
-from integrity.scenes.load import POLL_SECONDS, Load
+from integrity.scenes.following import POLL_SECONDS
+from integrity.scenes.load import Load
 from integrity.scenes.worker import Worker
 from integrity.waiting import wait_until
 

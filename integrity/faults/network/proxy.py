@@ -130,7 +130,7 @@ class Proxy(Operations):
         for release in (lambda: process.give_back(self._process), self._rewriting.stop):
             try:
                 release()
-            except ProxyFailed as failure:
+            except Exception as failure:  # noqa: BLE001 - raised below, when all is released
                 failures.append(failure)
         for port in self._ports:
             self._run.release_port(port)
