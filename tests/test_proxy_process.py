@@ -83,6 +83,21 @@ def test_one_that_has_died_is_raised_with_its_log_when_its_proxy_is_closed(
         assert following.pid == another.pid
 
 
+def test_one_that_died_unnoticed_is_told_by_how_it_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipe breaks before the thread that listens to it has seen its end; "broken pipe" says nothing of why."""
+    proxy = Proxy(run)
+    process = psutil.Process(proxy.pid)
+    process.kill()
+    process.wait(10)
+    wait_until(lambda: proxy._process._ended, what="the thread to see the end", seconds=10)
+    with monkeypatch.context() as unnoticed:
+        unnoticed.setattr(proxy._process, "_ended", False)
+        with pytest.raises(ProxyFailed, match="the proxy's process ended with -9"):
+            proxy.connections()
+    with pytest.raises(ProxyFailed, match="ended with -9"):
+        proxy.close()
+
+
 def test_one_that_died_unused_is_told_to_the_next_proxy(run: Run) -> None:
     """It served its proxy well, so it fails nobody; but its log is not to be lost."""
     proxy = Proxy(run)

@@ -161,7 +161,10 @@ class Process:
         except OSError as error:
             self._waiting.pop(number)
             self.check()
-            raise ProxyFailed(f"the proxy takes no commands: {error}") from error
+            if isinstance(error, TimeoutError):
+                raise ProxyFailed(f"the proxy takes no commands: {error}") from error
+            # Its end is closed, and the thread that listens has not noticed yet.
+            raise ProxyFailed(f"{self._how_it_ended()}:\n{self.log()}") from error
         done = self._await(number, what, COMMAND_SECONDS)
         if done.error is not None:
             raise ProxyFailed(f"the proxy could not do as told: {done.error}")
