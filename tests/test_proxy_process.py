@@ -86,9 +86,7 @@ def test_one_that_has_died_is_raised_with_its_log_when_its_proxy_is_closed(
 def test_one_that_died_unnoticed_is_told_by_how_it_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipe breaks before the thread that listens to it has seen its end; "broken pipe" says nothing of why."""
     proxy = Proxy(run)
-    process = psutil.Process(proxy.pid)
-    process.kill()
-    process.wait(10)
+    kill(proxy)
     wait_until(lambda: proxy._process._ended, what="the thread to see the end", seconds=10)
     with monkeypatch.context() as unnoticed:
         unnoticed.setattr(proxy._process, "_ended", False)
