@@ -36,6 +36,7 @@ CLIENTS = ("kafka-python", "confluent-kafka")
 RUN_ID = "0123456789abcdef"
 RESTART = "features/persistence/restart.feature"
 CRASHES = "features/persistence/crashes.feature"
+REPLICATION = "features/replication/in_sync.feature"
 THREE_MESSAGES = "features/delivery/data_integrity.feature"
 
 
@@ -494,13 +495,15 @@ def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp
 
 
 def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
-    features = (RESTART, killed(), "features/persistence/power_loss.feature", THREE_MESSAGES)
+    features = (RESTART, killed(), "features/persistence/power_loss.feature", REPLICATION, THREE_MESSAGES)
     done = behave(tmp_path, *options(cluster), *features)
     assert done.returncode == 0, done.stdout + done.stderr
     reasons = [case.find("skipped").get("message") for case in cases(tmp_path) if case.find("skipped") is not None]
     assert "the cluster cannot be stopped: no -D stop_command was given" in reasons
     assert "the cluster cannot be killed: no -D kill_command was given" in reasons
     assert "the settings of an external cluster are not the suite's to choose" in reasons
+    [replicated] = [case.find("skipped") for case in cases(tmp_path) if "too few replicas" in case.get("name", "")]
+    assert replicated.get("message") == "the brokers of an external cluster cannot be taken down one by one"
     assert any(case.find("skipped") is None for case in cases(tmp_path))
     assert_no_secret(tmp_path, done)
     assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
