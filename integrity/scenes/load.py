@@ -199,8 +199,7 @@ class Load:
         before = dict(since) if since is not None else self._standing()
         if besides is not None:
             del before[f"publisher {self._publishers[besides].id}"]
-        for worker in self._workers:
-            worker.nudge()
+        self._nudge()
 
         stalled: list[str] = []
 
@@ -280,12 +279,10 @@ class Load:
             self._nudge()
             return all(map(self._waits, waiting))
 
-        wait_until(
+        self._wait(
             all_wait,
-            what=f"publisher {', '.join(str(p.id) for p in waiting)} to wait for acknowledgements",
-            seconds=PROGRESS_SECONDS,
-            check=self.check,
-            detail=lambda: f"without an outcome: {[publisher.counts['open'] for publisher in waiting]}",
+            f"publisher {', '.join(str(p.id) for p in waiting)} to wait for acknowledgements",
+            lambda: f"without an outcome: {[publisher.counts['open'] for publisher in waiting]}",
         )
         return sum(publisher.counts["acknowledged"] for publisher in waiting)
 
@@ -338,12 +335,10 @@ class Load:
                 for reader, polls, in_vain in readers
             )
 
-        wait_until(
+        self._wait(
             taken_in,
-            what="every client to take in what had come to it before it was cut off",
-            seconds=PROGRESS_SECONDS,
-            check=self.check,
-            detail=lambda: f"polls: {[reader.polls - polls for reader, polls, _ in readers]}; sent before: {sent}",
+            "every client to take in what had come to it before it was cut off",
+            lambda: f"polls: {[reader.polls - polls for reader, polls, _ in readers]}; sent before: {sent}",
         )
         before, since = self._standing(), time.monotonic()
 
@@ -355,14 +350,16 @@ class Load:
             all_wait = all(map(self._waits, self._publishers))
             return bool(got()) or (all_wait and time.monotonic() - since >= SILENT_SECONDS)
 
-        wait_until(
+        self._wait(
             over,
-            what="every publisher to wait for acknowledgements",
-            seconds=PROGRESS_SECONDS,
-            check=self.check,
-            detail=lambda: f"without an outcome: {[publisher.counts['open'] for publisher in self._publishers]}",
+            "every publisher to wait for acknowledgements",
+            lambda: f"without an outcome: {[publisher.counts['open'] for publisher in self._publishers]}",
         )
         return got()
+
+    def _wait(self, condition: Callable[[], bool], what: str, detail: Callable[[], str]) -> None:
+        """Wait for what the clients come to by themselves. Raises WaitTimeout, or what one of them has raised."""
+        wait_until(condition, what=what, seconds=PROGRESS_SECONDS, check=self.check, detail=detail)
 
     def _nudge(self) -> None:
         for worker in self._workers:
@@ -389,10 +386,9 @@ class Load:
 
     def finish(self) -> None:
         """Stop everybody, wait for the outcome of every send, and close the clients. Raises what they raised."""
+        self.begin_nothing_more()
         workers = self._workers
         self._publishing, self._reading = [], []
-        for worker in workers:
-            worker.prepare_to_stop()
         try:
             end_all(worker.stop for worker in workers)
         finally:

@@ -89,9 +89,13 @@ class Replication:
 
     def wait_for_in_sync(self, count: int) -> None:
         """Wait until exactly so many of the replicas of that partition are in sync."""
+        self._wait_for_state(lambda state: len(state.in_sync) == count, f"{count} replicas to be in sync")
+
+    def _wait_for_state(self, holds: Callable[[State], bool], what: str) -> None:
+        """Wait until this holds of that partition. Raises WaitTimeout, with how it stands."""
         wait_until(
-            lambda: len(self.state().in_sync) == count,
-            what=f"{count} replicas to be in sync",
+            lambda: holds(self.state()),
+            what=what,
             seconds=ROLE_SECONDS,
             check=self.cluster.check_alive,
             detail=lambda: str(self.state()),
@@ -152,12 +156,8 @@ class Replication:
     def _wait_until_out_of_sync(self, node: Broker) -> None:
         """Wait until nobody waits for this broker's replica any more."""
         with self._scene.part(Load).going_on():
-            wait_until(
-                lambda: node.config.node not in self.state().in_sync,
-                what=f"the replica on {node.label} to be out of sync",
-                seconds=ROLE_SECONDS,
-                check=self.cluster.check_alive,
-                detail=lambda: str(self.state()),
+            self._wait_for_state(
+                lambda state: node.config.node not in state.in_sync, f"the replica on {node.label} to be out of sync"
             )
 
     def goes_on_without(self, node: Broker) -> None:
