@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from integrity.brokers.base import Broker
 from integrity.clients import Publisher
+from integrity.endings import end_all
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.history import on_disk
@@ -169,8 +170,7 @@ class CutOff:
 
     def close(self) -> None:
         """End the network of the clients, and before it their work."""
-        try:
-            self._scene.part(Load).finish()
-        finally:
-            if self._proxy is not None:
-                self._proxy.close()
+        ends = [self._scene.part(Load).finish]
+        if self._proxy is not None:
+            ends.append(self._proxy.close)
+        end_all(ends)
