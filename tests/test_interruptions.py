@@ -43,6 +43,7 @@ class LiveRun:
             start_new_session=True,
         )
         self.said = ""
+        self.id = ""
 
     @property
     def base(self) -> Path:
@@ -57,11 +58,13 @@ class LiveRun:
         return found
 
     def wait_for_a_scenario(self) -> None:
-        """Until the first scenario is at work."""
+        """Until the first scenario is at work. From then on its ``id`` is known."""
         while "was acknowledged" not in self.said:
             line = self.process.stdout.readline()
             assert line, self.said
             self.said += line
+        (folder,) = (self.base / "runs").iterdir()
+        self.id = folder.name
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
@@ -103,7 +106,10 @@ def test_what_a_killed_run_left_is_removed_by_the_next(live):
 
 @pytest.fixture
 def containers(tmp_path):
-    """A live run whose broker is in a container, and a function that lists the containers and volumes of ours."""
+    """A live run whose broker is in a container, and a function that lists the containers and volumes of that run.
+
+    Of no other: runs of other tests come and go in the same engine.
+    """
     try:
         client = docker.engine()
     except Unavailable as error:
@@ -112,13 +118,12 @@ def containers(tmp_path):
         pytest.skip(f"the engine has no {IMAGE}: make image")
 
     def ours() -> set[str]:
-        labelled = {"label": LABEL}
+        labelled = {"label": f"{LABEL}={run.id}"}
         found = [each["Id"] for each in client.api.containers(all=True, filters=labelled)]
         return {*found, *(volume.name for volume in client.volumes.list(filters=labelled))}
 
-    before = ours()
     run = LiveRun(tmp_path, "-D", "broker=docker", "-D", f"image={IMAGE}", RESTART)
-    yield run, lambda: ours() - before
+    yield run, ours
     run.process.kill()
     run.process.communicate()
     runs.sweep(run.base)
