@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +20,14 @@ from integrity.errors import NotPossible
 from integrity.faults import process
 from integrity.history import schema
 from integrity.history.on_disk import Row
-from integrity.scenes import in_sync, replicas
+from integrity.reports.model import ScenarioFacts
+from integrity.scene import Scene
+from integrity.scenes import in_sync, replicas, replication
+from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import _differences
+from integrity.scenes.replication import Replication
+from integrity.scenes.stalls import Stalled
 from integrity.settings import Settings
 from integrity.waiting import WaitTimeout, scaled, wait_until
 
@@ -102,6 +108,38 @@ def test_a_leader_that_is_cut_off_is_replaced_and_takes_part_again(cluster):
         cluster.heal()
     cluster.wait_until_whole()
     assert cluster.leader(TOPIC) is not leader
+
+
+@pytest.mark.parametrize(
+    ("role", "awaited"),
+    [
+        ("leader", "another leader than broker {number}"),
+        ("controller", "another controller than broker {number}"),
+        ("follower", "the replica on broker {number} to be out of sync"),
+        ("", "the others to take over from broker {number}"),
+    ],
+)
+def test_who_is_not_given_up_or_followed_stalls_the_work_and_is_no_error_of_the_suite(
+    brokers, cluster, tmp_path, monkeypatch, role, awaited
+):
+    """Nothing is done to the broker whose loss is waited for. The empty role: that anybody leads in its place."""
+    scene = Scene(cluster, {}, brokers, driver("kafka-python"), tmp_path / "scenario", ScenarioFacts())
+    part = scene.part(Replication)
+    try:
+        part.create_topic(1, 3, 2)
+        scene.part(Load).publish()
+        monkeypatch.setattr(replication, "ROLE_SECONDS", 1.0)
+        node = part.holder(role or "leader")
+        with pytest.raises(Stalled) as stalled:
+            part.hands_over(node, role) if role else part.others_lead(node)
+    finally:
+        scene.close(passed=False)
+    first, counts, states, *verdict = str(stalled.value).splitlines()
+    waited_for = re.escape(awaited.format(number=node.config.node))
+    assert re.match(rf"the work does not go on: waited 1\.\d s for {waited_for}, in vain", first), first
+    assert counts.startswith("messages of the publishers at work: ")
+    assert f"{scene.topics[0]}-0 led by " in states
+    assert "acknowledged" in " ".join(verdict)
 
 
 def test_a_cluster_is_whole_when_every_broker_knows_every_topic(cluster):
