@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,7 +44,8 @@ class LiveRun:
             start_new_session=True,
         )
         self.said = ""
-        self.id = ""
+        #: The ids of the runs that it consists of: one, and one for each of its processes where there are several.
+        self.ids: set[str] = set()
 
     @property
     def base(self) -> Path:
@@ -58,28 +60,32 @@ class LiveRun:
         return found
 
     def wait_for_a_scenario(self) -> None:
-        """Until the first scenario is at work. From then on its ``id`` is known."""
+        """Until the first scenario is at work. From then on its ``ids`` are known."""
         while "was acknowledged" not in self.said:
             line = self.process.stdout.readline()
             assert line, self.said
             self.said += line
-        (folder,) = (self.base / "runs").iterdir()
-        self.id = folder.name
+        self.ids = {folder.name for folder in (self.base / "runs").iterdir()}
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
         self.said += self.process.communicate(timeout=60)[0]
         return self.process.returncode
 
+    def discard(self) -> None:
+        """Kill whatever of it is still there: for a test that failed on the way."""
+        self.process.kill()
+        self.process.communicate()
+        for process in self.brokers():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
 
 @pytest.fixture
 def live(tmp_path, kafka):
     run = LiveRun(tmp_path)
     yield run
-    run.process.kill()
-    run.process.communicate()
-    for process in run.brokers():
-        process.kill()
+    run.discard()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -118,14 +124,15 @@ def containers(tmp_path):
         pytest.skip(f"the engine has no {IMAGE}: make image")
 
     def ours() -> set[str]:
-        labelled = {"label": f"{LABEL}={run.id}"}
-        found = [each["Id"] for each in client.api.containers(all=True, filters=labelled)]
-        return {*found, *(volume.name for volume in client.volumes.list(filters=labelled))}
+        found = set()
+        for labelled in ({"label": f"{LABEL}={run_id}"} for run_id in run.ids):
+            found |= {each["Id"] for each in client.api.containers(all=True, filters=labelled)}
+            found |= {volume.name for volume in client.volumes.list(filters=labelled)}
+        return found
 
     run = LiveRun(tmp_path, "-D", "broker=docker", "-D", f"image={IMAGE}", RESTART)
     yield run, ours
-    run.process.kill()
-    run.process.communicate()
+    run.discard()
     runs.sweep(run.base)
     client.close()
 

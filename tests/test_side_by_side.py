@@ -360,10 +360,7 @@ def live(tmp_path, kafka):
 
     yield start
     for run in runs:
-        run.process.kill()
-        run.process.communicate()
-        for process in run.brokers():
-            process.kill()
+        run.discard()
 
 
 SHORT = ("features/delivery/data_integrity.feature", "features/limits/order_across_partitions.feature")
