@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from integrity.brokers.base import Broker
 from integrity.faults import process
@@ -40,21 +41,19 @@ def lose_leader_before_copies(scene: Scene, count: int) -> None:
 
 def elect_who_missed(scene: Scene, count: int) -> None:
     """Let the leader acknowledge messages alone, kill it, and have the follower that missed them lead."""
-    leader, follower = _alone(scene, count)
-    leader.kill()
-    follower.start()
+    with _alone(scene, count) as leader:
+        leader.kill()
     scene.part(Replication).others_lead(leader)
     leader.start()
     scene.part(Replication).recovered()
 
 
 def lose_power_alone(scene: Scene, count: int) -> None:
-    """Let the leader acknowledge messages alone, take from it what it had not flushed, and start all again."""
-    leader, follower = _alone(scene, count)
-    leader.kill()
-    scene.part(Outages).cut(leader)
-    leader.start()
-    follower.start()
+    """Let the leader acknowledge messages alone, take from it what it had not flushed, and start it again."""
+    with _alone(scene, count) as leader:
+        leader.kill()
+        scene.part(Outages).cut(leader)
+        leader.start()
     scene.part(Replication).recovered()
 
 
@@ -79,11 +78,24 @@ def lose_power_after_follower(scene: Scene) -> None:
     replication.recovered()
 
 
-def _alone(scene: Scene, count: int) -> tuple[Broker, Broker]:
-    """Kill the follower, wait until the leader is the only one in sync, and publish; returns both."""
+@contextmanager
+def _alone(scene: Scene, count: int) -> Iterator[Broker]:
+    """Freeze the follower until the leader is the only one in sync, and publish; yields the leader.
+
+    The follower has the first message and none of the others: what it had asked for was answered long before it was
+    given up. It is thawed in the end.
+    """
     replication = scene.part(Replication)
     leader, (follower,) = replication.holder("leader"), replication.followers()
-    process.WAYS_DOWN["killed"](follower)
-    replication.wait_for_in_sync(1)
-    scene.publish(count)
-    return leader, follower
+    # It gets to know the brokers while all of them answer: one that is frozen would keep it waiting.
+    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
+        publisher.publish(scene.topics[0], 1)
+        acknowledged(publisher, 1)
+        follower.freeze()
+        try:
+            replication.wait_for_in_sync(1)
+            publisher.publish(scene.topics[0], count)
+            acknowledged(publisher, 1 + count)
+            yield leader
+        finally:
+            follower.thaw()
