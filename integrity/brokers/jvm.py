@@ -25,11 +25,11 @@ from integrity.waiting import scaled
 #: Chosen for quick starts of short-lived brokers on two cores.
 FLAGS = [
     "-XX:TieredStopAtLevel=1",
-    # The interpreter need not count for a compiler that is never asked: 9 % of the processor time of a start, a restart
-    # and some messages after each.
+    # The interpreter need not count for a compiler that is never asked. With the next one: 9 % of the processor time of
+    # features full of restarts.
     "-XX:-ProfileInterpreter",
     # Methods compiled into their callers are compiled many times over, which pays in hours, not in seconds; the
-    # smallest are no longer than the call. 8 %.
+    # smallest are no longer than the call.
     "-XX:C1MaxInlineSize=6",
     "-XX:+UseSerialGC",
     "-Xmx512m",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from integrity.brokers.base import Broker
 from integrity.faults import process
@@ -41,8 +41,7 @@ def lose_leader_before_copies(scene: Scene, count: int) -> None:
 
 def elect_who_missed(scene: Scene, count: int) -> None:
     """Let the leader acknowledge messages alone, kill it, and have the follower that missed them lead."""
-    with _alone(scene, count) as leader:
-        leader.kill()
+    leader = _alone(scene, count, Broker.kill)
     scene.part(Replication).others_lead(leader)
     leader.start()
     scene.part(Replication).recovered()
@@ -50,10 +49,13 @@ def elect_who_missed(scene: Scene, count: int) -> None:
 
 def lose_power_alone(scene: Scene, count: int) -> None:
     """Let the leader acknowledge messages alone, take from it what it had not flushed, and start it again."""
-    with _alone(scene, count) as leader:
+
+    def lose_power(leader: Broker) -> None:
         leader.kill()
         scene.part(Outages).cut(leader)
         leader.start()
+
+    _alone(scene, count, lose_power)
     scene.part(Replication).recovered()
 
 
@@ -78,9 +80,8 @@ def lose_power_after_follower(scene: Scene) -> None:
     replication.recovered()
 
 
-@contextmanager
-def _alone(scene: Scene, count: int) -> Iterator[Broker]:
-    """Freeze the follower until the leader is the only one in sync, and publish; yields the leader.
+def _alone(scene: Scene, count: int, then: Callable[[Broker], None]) -> Broker:
+    """Freeze the follower until the leader is the only one in sync, publish, and do ``then`` to the leader; returns it.
 
     The follower has the first message and none of the others: what it had asked for was answered long before it was
     given up. It is thawed in the end.
@@ -91,11 +92,12 @@ def _alone(scene: Scene, count: int) -> Iterator[Broker]:
     with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
         publisher.publish(scene.topics[0], 1)
         acknowledged(publisher, 1)
-        follower.freeze()
-        try:
+
+        def work_alone() -> None:
             replication.wait_for_in_sync(1)
             publisher.publish(scene.topics[0], count)
             acknowledged(publisher, 1 + count)
-            yield leader
-        finally:
-            follower.thaw()
+            then(leader)
+
+        process.freeze_and_thaw(follower, until=work_alone)
+    return leader
