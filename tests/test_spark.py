@@ -7,6 +7,8 @@ history of the tests: see tests.on_spark.
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -119,6 +121,44 @@ def test_what_cannot_be_read_is_one_line(spark_engine, tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_of_a_java_error_its_own_words_are_told(spark_engine, tmp_path: Path) -> None:
+    """Of its first line, which py4j has put before it, nobody learns anything; a cause's words may say most."""
+    folder = sound().save(tmp_path / "damaged")
+    (folder / "reads.parquet").write_bytes(b"PAR1 nothing of the kind")
+    for place, words in (
+        ("nosuch://bucket/x", ["UnsupportedFileSystemException", 'No FileSystem for scheme "nosuch"']),
+        (folder.as_uri(), ["Exception: [", "; caused by ", "reads.parquet is not a Parquet file"]),
+    ):
+        with pytest.raises(HistoryUnreadable) as caught:
+            spark.check(place, spark=spark_engine)
+        said = str(caught.value)
+        assert re.match(f"{re.escape(place)}: [a-z.]+", said)
+        assert [word for word in words if said.count(word) != 1] == [], said
+        assert "An error occurred" not in said
+        assert "\n" not in said
+
+
+def test_a_spark_that_dies_in_the_middle_of_it_is_one_line(spark_engine, tmp_path: Path) -> None:
+    """In a process of its own, whose only child is Spark's Java. No verdict, which is neither intact nor broken."""
+    folder, place = sound().save(tmp_path / "history"), tmp_path / "place"
+    place.mkdir()
+    done = run_python(place, "-c", f"""
+import psutil
+from integrity.anomalies import spark
+from integrity.check import main
+judge = spark._History.judge
+def dies(*rest):
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    return judge(*rest)
+spark._History.judge = dies
+print(main(['--engine', 'spark', '--master', 'local[1]', {str(folder)!r}]))
+""")  # fmt: skip
+    assert done.stdout == "2\n", done.stderr
+    # py4j has logged what it met before; the last line is ours.
+    assert f"{folder}: Spark's Java process has ended" in done.stderr.splitlines()[-1]
+
+
 def test_an_outcome_nobody_knows_is_unreadable(spark_engine, tmp_path: Path) -> None:
     history = sound()
     history.rows["sends"][0]["outcome"] = "perhaps"
@@ -139,17 +179,60 @@ def test_without_a_java_that_will_do_it_is_one_line(tmp_path: Path, monkeypatch,
         spark_session.require_java()
 
 
+def run_python(place: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A Python with this project, called in ``place``: Spark's processes end with it."""
+    small = " ".join(f"--conf '{name}={value}'" for name, value in on_spark.SMALL.items())
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_SUBMIT_ARGS": f"{small} pyspark-shell"} | environment,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
 def test_it_leaves_nothing_where_it_was_called(spark_engine, tmp_path: Path) -> None:
     folder, place = sound().save(tmp_path / "history"), tmp_path / "place"
     place.mkdir()
-    small = " ".join(f"--conf '{name}={value}'" for name, value in on_spark.SMALL.items())
-    done = subprocess.run(
-        [sys.executable, "-m", "integrity.check", "--engine", "spark", str(folder)],
-        cwd=place, env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_SUBMIT_ARGS": f"{small} pyspark-shell"},
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = run_python(place, "-m", "integrity.check", "--engine", "spark", "--master", "local[2]", str(folder))
     assert done.stdout == "intact: 5 messages acknowledged, 5 records read\n", done.stderr
+    assert done.returncode == 0
     assert list(place.iterdir()) == []
+
+
+def test_a_master_that_cannot_be_is_one_line(spark_engine, tmp_path: Path) -> None:
+    """In a process of its own, where there is no Spark that a second session would be given, whatever its master."""
+    folder, place = sound().save(tmp_path / "history"), tmp_path / "place"
+    place.mkdir()
+    masters = ("local[x]", "spark://host")
+    calls = [f"main(['--engine', 'spark', '--master', '{master}', {str(folder)!r}])" for master in masters]
+    done = run_python(
+        place, "-c", f"from integrity.check import main; print({', '.join(calls)})",
+        TMPDIR=str(place), SPARK_LOCAL_DIRS=str(place),
+    )  # fmt: skip
+    assert done.stdout == "2 2\n", done.stderr
+    assert [line for line in done.stderr.splitlines() if "unavailable: " in line] == [
+        f"unavailable: no Spark session can be had on {master}: org.apache.spark.SparkException: {words}"
+        for master, words in zip(
+            masters, ("Could not parse Master URL: 'local[x]'", "Invalid master URL: spark://host"), strict=True
+        )
+    ]
+    assert done.stderr.count("Could not parse") == 1, "Spark's log says it as well, with its stack"
+    assert "Traceback" not in done.stderr
+    assert list(place.iterdir()) == []
+
+
+def test_a_master_that_does_not_answer_is_one_line(spark_engine, tmp_path: Path, capsys) -> None:
+    """At once: Spark takes a minute for it, and says that it has stopped."""
+    folder = sound().save(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as there, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        nobody, somebody = (f"127.0.0.1:{each.getsockname()[1]}" for each in (silent, there))
+        assert main(["--engine", "spark", "--master", f"spark://{nobody}", str(folder)]) == 2
+        [line] = capsys.readouterr().err.strip().splitlines()
+        assert f"spark://{nobody}: nothing answers there: " in line
+        # One of several is enough, and what is no such address is for Spark to refuse.
+        for master in (f"spark://{nobody},{somebody}", "spark://host", "local[*]", "yarn", "k8s://https://host:1"):
+            spark_session.require_master(master)
 
 
 def test_an_old_java_is_told_so(tmp_path: Path, monkeypatch) -> None:
@@ -160,3 +243,14 @@ def test_an_old_java_is_told_so(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(Unavailable, match="is Java 11"):
         spark_session.require_java()
+
+
+def test_what_the_documents_fetch_for_s3_is_of_sparks_own_hadoop() -> None:
+    """Parts of two Hadoops do not work together: a new pyspark has a new one."""
+    import pyspark
+
+    [jar] = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    version = jar.stem.removeprefix("hadoop-client-api-")
+    text = (ROOT / "docs" / "external.md").read_text(encoding="utf-8")
+    assert re.findall(r"hadoop-aws:([\d.]+)", text) == [version]
+    assert f"pyspark's own Hadoop ({version})" in text

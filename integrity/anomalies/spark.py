@@ -7,6 +7,7 @@ passes through Python but the verdict's examples.
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -35,6 +36,9 @@ _TYPES: dict[pa.DataType, str] = {
     pa.bool_(): "BOOLEAN",
     pa.timestamp("us"): "TIMESTAMP_NTZ",
 }
+
+#: Seconds for Spark's own process to be gone once it answers no more.
+_END_SECONDS = 5.0
 
 # 40 bits of 64: sums of sixteen million of them have their place in a BIGINT, which DECIMAL would take long to add up.
 _FINGERPRINT = """
@@ -66,13 +70,19 @@ def check(
             # Spark makes this folder at once, though nothing is put there; by default where the caller happens to be.
             warehouse = stack.enter_context(tempfile.TemporaryDirectory(prefix="integrity-check-"))
             using = session(master, **{"spark.sql.warehouse.dir": warehouse})
-            stack.callback(using.stop)
+            stack.callback(_stop, using)
         try:
             return _History(using, places).judge(CHECKS if checks is None else checks, examples)
         except _spark_errors() as error:
             if _is_mistake(error):
                 raise
             raise HistoryUnreadable(f"{', '.join(places)}: {first_line(error)}") from error
+        except _java_errors() as error:
+            if not _has_ended(using):
+                raise
+            raise HistoryUnreadable(
+                f"{', '.join(places)}: Spark's Java process has ended, by itself or for want of memory"
+            ) from error
 
 
 class _History:
@@ -220,6 +230,30 @@ def _spark_errors() -> tuple[type[Exception], ...]:
     from pyspark.errors import PySparkException
 
     return (PySparkException, Py4JJavaError)
+
+
+def _java_errors() -> tuple[type[Exception], ...]:
+    """What py4j raises when Spark's own process has ended, and for some mistakes as well."""
+    from py4j.protocol import Py4JError
+
+    return (Py4JError, ConnectionError)
+
+
+def _has_ended(spark: SparkSession) -> bool:
+    """Whether Spark's own process is no longer there; it may be just about to go."""
+    try:
+        spark.sparkContext._gateway.proc.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _stop(spark: SparkSession) -> None:
+    try:
+        spark.stop()
+    except _java_errors():
+        if not _has_ended(spark):
+            raise
 
 
 def _is_mistake(error: Exception) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,31 +46,74 @@ _LOCAL_SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.shuffle.partitions": "16",
+    # While it starts. An error is told in one line; Spark's log would have its stack as well. A cluster's is left on:
+    # what its manager has against us may be nowhere else.
+    "spark.log.level": "OFF",
 }
+
+#: Seconds for a cluster's master to take a connection.
+_CONNECT = 10
+
+#: What comes of a start in the course of which Spark has stopped itself again. It does so when no master takes it.
+_GIVEN_UP = "Cannot call methods on a stopped SparkContext"
 
 
 def session(master: str = LOCAL, **settings: str) -> SparkSession:
     """A Spark session on ``master`` (local[*], spark://host:7077, yarn ...). settings: over the suite's own.
 
-    Raises Unavailable, in one line, without pyspark or a Java that it can use.
+    Raises Unavailable, in one line, without pyspark or a Java that it can use, and where Spark does not start; then
+    there is no half of a session left that the next caller would be given.
     """
     try:
+        import pyspark
+        from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
         from pyspark.logger import PySparkLogger
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as missing:
         raise Unavailable("--engine spark needs pyspark: pip install -r requirements-spark.txt") from missing
     require_java()
+    require_master(master)
     for name in _TALKERS:
         PySparkLogger.getLogger(name).disabled = True
     builder = SparkSession.builder.master(master).appName("kafka-integrity")
     here = _LOCAL_SETTINGS if master.startswith("local") else {}
     for name, value in (_SETTINGS | here | settings).items():
         builder = builder.config(name, value)
+    before = pyspark.SparkContext._active_spark_context
     try:
-        return builder.getOrCreate()
-    except (PySparkException, OSError, RuntimeError) as error:
-        raise Unavailable(f"no Spark session can be had on {master}: {first_line(error)}") from error
+        made = builder.getOrCreate()
+        made.sparkContext.setLogLevel(_SETTINGS["spark.log.level"])
+    # Java's own errors too: pyspark makes its own of them only once a session is there.
+    except (PySparkException, Py4JError, OSError, RuntimeError) as error:
+        reason = first_line(error)
+        if _GIVEN_UP in reason:
+            reason = f"it has not taken the application; is it a master of Spark {pyspark.__version__}?"
+        half = pyspark.SparkContext._active_spark_context
+        if half is not None and half is not before:
+            half.stop()
+        raise Unavailable(f"no Spark session can be had on {master}: {reason}") from error
+    return made
+
+
+def require_master(master: str) -> None:
+    """Raise Unavailable, in one line, when nothing listens where Spark's own cluster is said to be.
+
+    master: spark://host:port, or several of them, spark://host:port,host:port. Anything else is left to Spark, which
+    is quick to say so. Of a master that does not answer it says after a minute, and only that it has stopped.
+    """
+    scheme, _, hosts = master.partition("://")
+    places = [re.fullmatch(r"\[?(.+?)\]?:(\d+)", place) for place in hosts.split(",")]
+    if scheme != "spark" or not all(places):
+        return
+    for place in places:
+        try:
+            socket.create_connection((place[1], int(place[2])), timeout=_CONNECT).close()
+        except (OSError, OverflowError, UnicodeError) as error:
+            refused = error
+        else:
+            return
+    raise Unavailable(f"no Spark session can be had on {master}: nothing answers there: {refused}") from refused
 
 
 def require_java() -> None:
@@ -91,9 +135,25 @@ def require_java() -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text that says something."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), type(error).__name__)
+    """The first line of an error's text that says something.
+
+    Of a Java error that pyspark has left as it is, whose text begins with the name of a method of py4j's: its class and
+    its words, and those of its root cause unless it has them already.
+    """
+    java = getattr(error, "java_exception", None)
+    if java is None:
+        return _first(str(error)) or type(error).__name__
+    root = java
+    while root.getCause() is not None:
+        root = root.getCause()
+    said = _first(java.toString())
+    more = _first(root.getMessage() or root.toString())
+    return said if more in said else f"{said}; caused by {_first(root.toString())}"
+
+
+def _first(text: str) -> str:
+    lines = (line.strip() for line in text.splitlines())
+    return next((line for line in lines if line), "")
 
 
 if __name__ == "__main__":  # does this machine have a Java for it? Asked before pyspark is fetched
