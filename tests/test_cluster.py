@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from integrity import waiting
 from integrity.brokers import administration, kraft
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.choice import Brokers, Choice
@@ -22,14 +23,14 @@ from integrity.history import schema
 from integrity.history.on_disk import Row
 from integrity.reports.model import ScenarioFacts
 from integrity.scene import Scene
-from integrity.scenes import in_sync, replicas, replication
+from integrity.scenes import in_sync, load, moves, replicas, replication
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import _differences
 from integrity.scenes.replication import Replication
 from integrity.scenes.stalls import Stalled
 from integrity.settings import Settings
-from integrity.waiting import WaitTimeout, scaled, wait_until
+from integrity.waiting import WaitTimeout, nothing, scaled, wait_until
 
 TOPIC = "kept"
 
@@ -49,6 +50,20 @@ def cluster(brokers):
     administration.create_topic(cluster.any_address(), TOPIC, [[1, 2, 3]], {"min.insync.replicas": "2"})
     cluster.wait_until_whole()
     return cluster
+
+
+@pytest.fixture
+def scene(brokers, cluster, tmp_path):
+    """One on the cluster, without a topic; whatever is frozen in it runs on afterwards."""
+    scene = Scene(cluster, {}, brokers, driver("kafka-python"), tmp_path / "scenario", ScenarioFacts())
+    try:
+        yield scene
+    finally:
+        for node in cluster.nodes:
+            if node.is_frozen:
+                node.thaw()
+        scene.close(passed=False)
+        cluster.wait_until_whole()
 
 
 def test_a_single_broker_for_librdkafka_is_given_up_later(run, kafka):
@@ -120,26 +135,131 @@ def test_a_leader_that_is_cut_off_is_replaced_and_takes_part_again(cluster):
     ],
 )
 def test_who_is_not_given_up_or_followed_stalls_the_work_and_is_no_error_of_the_suite(
-    brokers, cluster, tmp_path, monkeypatch, role, awaited
+    scene, monkeypatch, role, awaited
 ):
     """Nothing is done to the broker whose loss is waited for. The empty role: that anybody leads in its place."""
-    scene = Scene(cluster, {}, brokers, driver("kafka-python"), tmp_path / "scenario", ScenarioFacts())
     part = scene.part(Replication)
-    try:
-        part.create_topic(1, 3, 2)
-        scene.part(Load).publish()
-        monkeypatch.setattr(replication, "ROLE_SECONDS", 1.0)
-        node = part.holder(role or "leader")
-        with pytest.raises(Stalled) as stalled:
-            part.hands_over(node, role) if role else part.others_lead(node)
-    finally:
-        scene.close(passed=False)
+    part.create_topic(1, 3, 2)
+    scene.part(Load).publish()
+    monkeypatch.setattr(replication, "ROLE_SECONDS", 1.0)
+    node = part.holder(role or "leader")
+    with pytest.raises(Stalled) as stalled:
+        part.hands_over(node, role) if role else part.others_lead(node)
     first, counts, states, *verdict = str(stalled.value).splitlines()
     waited_for = re.escape(awaited.format(number=node.config.node))
     assert re.match(rf"the work does not go on: waited 1\.\d s for {waited_for}, in vain", first), first
     assert counts.startswith("messages of the publishers at work: ")
     assert f"{scene.topics[0]}-0 led by " in states
     assert "acknowledged" in " ".join(verdict)
+
+
+@pytest.mark.parametrize("in_turn", [False, True], ids=["after a fault", "in a rolling restart"])
+def test_a_replica_that_does_not_get_in_sync_again_stalls_the_work(scene, monkeypatch, in_turn):
+    """The broker is frozen, which is no end to its being alive, and not thawed before the bound."""
+    part = scene.part(Replication)
+    part.create_topic(1, 3, 2)
+    scene.part(Load).publish()
+    node = part.followers()[0]
+    monkeypatch.setattr(waiting, "_timeout_factor", 0.05)
+    if in_turn:
+        monkeypatch.setattr(process, "restart", lambda node, how, while_down: node.freeze())
+    else:
+        node.freeze()
+    with pytest.raises(Stalled) as stalled:
+        scene.part(Outages).roll("stopped") if in_turn else part.recovered()
+    first, counts, *_ = str(stalled.value).splitlines()
+    told = (
+        rf"the work does not go on \(last fault: {node.label} frozen\): waited \d\.\d s for every replica to be in sync"
+    )
+    assert re.match(told, first), first
+    assert counts.startswith("messages of the publishers at work: ")
+
+
+def test_a_message_that_is_not_acknowledged_in_a_partition_stalls_the_work_where_nobody_is_at_it(scene, monkeypatch):
+    """With the follower frozen too few are in sync, which a client takes for something that will pass."""
+    part = scene.part(Replication)
+    topic = part.create_topic(1, 3, 3)
+    node = part.followers()[0]
+    node.freeze()
+    part.wait_for_in_sync(2)
+    # A client that begins by asking the frozen one may have no time left for another.
+    scene.route = ",".join(each.bootstrap_servers for each in part.cluster.nodes if each is not node)
+    monkeypatch.setattr(waiting, "_timeout_factor", 0.05)
+    began = time.monotonic()
+    with pytest.raises(Stalled, match=rf"publisher \d+ does not get on in {topic}-0: .* was not acknowledged: unknown"):
+        scene.part(Load).publish_once_everywhere()
+    assert time.monotonic() - began < 20
+
+
+def test_brokers_have_recovered_when_a_message_was_acknowledged_in_every_partition_where_nobody_is_at_work(scene):
+    part = scene.part(Replication)
+    topic = part.create_topic(3, 3, 2)
+    part.recovered()
+    with scene.driver.admin(scene.connection) as admin:
+        assert admin.end_offsets([topic]) == {(topic, number): 1 for number in range(3)}
+
+
+def test_brokers_that_are_whole_have_recovered_only_when_everybody_at_work_gets_on(scene, monkeypatch):
+    """They are reachable and in sync, and refuse every message."""
+    part, work = scene.part(Replication), scene.part(Load)
+    topic = part.create_topic(1, 3, 2)
+    work.publish()
+    part.recovered()
+    with scene.driver.admin(scene.connection) as admin:
+        admin.set_configs(topic, {"max.message.bytes": "1"})
+    # In order: whatever was acknowledged before has been counted by then.
+    wait_until(lambda: work.rejected, what="messages to be refused", seconds=20, check=work.check)
+    monkeypatch.setattr(load, "PROGRESS_SECONDS", 1.0)
+    with pytest.raises(Stalled, match=r"waited .* for every publisher and reader at work to get on"):
+        part.recovered()
+
+
+def test_replicas_that_do_not_drop_out_of_sync_stall_the_work(scene, monkeypatch):
+    """Nothing is done to them, and that one of three drops out is waited for."""
+    part = scene.part(Replication)
+    part.create_topic(1, 3, 2)
+    monkeypatch.setattr(replication, "ROLE_SECONDS", 0.5)
+    with pytest.raises(Stalled, match=r"waited .* for 2 replicas to be in sync, in vain: "):
+        part.wait_for_in_sync(2)
+
+
+def test_replicas_that_are_to_be_compared_and_do_not_get_in_sync_stall_the_work(scene, monkeypatch):
+    monkeypatch.setattr(Cluster, "wait_until_whole", lambda *_: _waits_in_vain())
+    with pytest.raises(Stalled, match="for every replica to be in sync"):
+        replicas.require_alike(scene)
+    monkeypatch.undo()
+
+
+def _tells_nothing() -> dict:
+    return {}
+
+
+def _waits_in_vain() -> None:
+    raise WaitTimeout("waited for every replica to be in sync, in vain")
+
+
+@pytest.mark.parametrize(
+    ("change", "by", "prevented", "instead", "awaited"),
+    [
+        (moves.pass_the_lead_on, Cluster, "states", _tells_nothing, "somebody to tell how topic-"),
+        (moves.pass_the_lead_on, administration, "move_replicas", nothing, r"broker \d to be the one that should lead"),
+        (moves.pass_the_lead_on, administration, "elect_preferred", nothing, r"broker \d to lead"),
+        (moves.move_replicas, Cluster, "states", _tells_nothing, "somebody to tell where the replicas of topic-"),
+        (moves.move_replicas, administration, "move_replicas", nothing, "the replicas to be moved to "),
+        (moves.add_partitions, Cluster, "wait_until_whole", _waits_in_vain, "every replica to be in sync"),
+        (moves.add_partitions, Load, "publish", nothing, "messages in every partition"),
+    ],
+)
+def test_a_change_that_the_brokers_do_not_carry_out_stalls_the_work(
+    scene, monkeypatch, change, by, prevented, instead, awaited
+):
+    """Nothing of it is done, so that what is waited for does not come."""
+    scene.part(Replication).create_topic(1, 3, 2)
+    for module, bound in ((replication, "ROLE"), (moves, "ROLE"), (moves, "SYNC"), (moves, "PROGRESS")):
+        monkeypatch.setattr(module, f"{bound}_SECONDS", 0.5)
+    monkeypatch.setattr(by, prevented, lambda *_: instead())
+    with pytest.raises(Stalled, match=rf"the work does not go on.*: waited .*for {awaited}"):
+        change(scene, 1) if change is moves.add_partitions else change(scene)
 
 
 def test_a_cluster_is_whole_when_every_broker_knows_every_topic(cluster):
@@ -304,12 +424,13 @@ def test_replicas_that_never_agree_are_a_failure(monkeypatch):
 
     nodes = [Node("broker 1"), Node("broker 2")]
     whole = SimpleNamespace(nodes=nodes, wait_until_whole=lambda: None, check_alive=lambda: None)
+    at_work = SimpleNamespace(going_on=contextlib.nullcontext)
     monkeypatch.setattr(replicas, "as_cluster", lambda _: whole)
     monkeypatch.setattr(replicas, "CATCH_UP_SECONDS", 0.2)
     rows = {"broker 1": [Row("t", 0, 0, 1, 0)], "broker 2": [Row("t", 0, 0, 1, 7)]}
     monkeypatch.setattr(replicas.on_disk, "records", lambda directory, topics: iter(rows[directory.name]))
     with pytest.raises(AssertionError, match="broker 2 has message 7 of publisher 1 at offset 0"):
-        replicas.require_alike(SimpleNamespace(broker=None, topics=["t"]))
+        replicas.require_alike(SimpleNamespace(broker=None, topics=["t"], part=lambda kind: at_work))
 
 
 def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
@@ -357,3 +478,35 @@ def test_a_broker_that_has_two_of_the_roles_loses_its_power_once(monkeypatch):
     assert [node.did for node in nodes] == [["killed", "cut", "started"]] * 2
     outages.lose_power_everywhere()
     assert [node.did for node in nodes] == [["killed", "cut", "started"] * 2] * 2
+
+
+def test_the_work_has_to_go_on_after_each_broker_of_a_rolling_restart(monkeypatch):
+    """Seen only in the end, it may have gone on for no more than the last broker's sake."""
+    did = []
+    nodes = [_Node(1), _Node(2), _Node(3)]
+    replication = SimpleNamespace(
+        leader=lambda: nodes[0],
+        followers=lambda: nodes[1:],
+        goes_on_without=lambda node: did.append(f"without {node.label}"),
+        recovered=lambda: did.append("recovered"),
+    )
+    monkeypatch.setattr(process, "restart", lambda node, how, while_down: while_down())
+    outages = Outages(SimpleNamespace(part=lambda kind: replication))
+    outages.roll("stopped", after_each=lambda: did.append("seen to go on"))
+    assert did == [each for number in (2, 3, 1) for each in (f"without broker {number}", "recovered", "seen to go on")]
+
+
+def test_brokers_that_were_all_down_are_waited_for_as_those_whose_work_has_to_go_on(monkeypatch):
+    """The start of a cluster as a whole waits for every replica as well: in vain, that would be the suite's error."""
+    nodes = [_Node(1), _Node(2)]
+
+    def recovered() -> None:
+        for node in nodes:
+            node.did.append("recovered")
+
+    replication = SimpleNamespace(cluster=Cluster(nodes), recovered=recovered)
+    monkeypatch.setattr(replication.cluster, "start", _waits_in_vain)
+    monkeypatch.setitem(process.WAYS_DOWN, "killed", lambda node: node.did.append("killed"))
+    monkeypatch.setattr(Broker, "start", lambda node: node.did.append("started"))
+    Outages(SimpleNamespace(part=lambda kind: replication)).take_all_down("killed")
+    assert [node.did for node in nodes] == [["killed", "started", "recovered"]] * 2

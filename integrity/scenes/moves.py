@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from integrity.brokers import administration
-from integrity.brokers.cluster import ROLE_SECONDS, SYNC_SECONDS
+from integrity.brokers.cluster import ROLE_SECONDS, SYNC_SECONDS, Cluster
 from integrity.clients.base import Partition
 from integrity.scene import Scene
 from integrity.scenes.load import PROGRESS_SECONDS, Load
@@ -13,58 +13,60 @@ from integrity.waiting import wait_until
 
 def pass_the_lead_on(scene: Scene) -> None:
     """Make every broker in turn the one that should lead, and have it elected; the work goes on under each."""
-    replication, topic = scene.part(Replication), scene.topics[0]
+    replication, load, topic = scene.part(Replication), scene.part(Load), scene.topics[0]
     cluster = replication.cluster
-    order = replication.state().replicas
+    with load.going_on():
+        order = replication.state().replicas
     for turn in (*range(1, len(order)), 0):
         wanted = order[turn:] + order[:turn]
         administration.move_replicas(cluster.any_address(), topic, {0: wanted})
-        wait_until(
-            lambda wanted=wanted: replication.state().replicas == wanted,
-            what=f"broker {wanted[0]} to be the one that should lead",
-            seconds=ROLE_SECONDS,
-            check=cluster.check_alive,
-        )
+        with load.going_on():
+            replication.wait_for_state(
+                lambda state, wanted=wanted: state.replicas == wanted,
+                f"broker {wanted[0]} to be the one that should lead",
+            )
         administration.elect_preferred(cluster.any_address(), topic, [0])
-        wait_until(
-            lambda wanted=wanted: replication.state().leader == wanted[0],
-            what=f"broker {wanted[0]} to lead",
-            seconds=ROLE_SECONDS,
-            check=cluster.check_alive,
-        )
+        with load.going_on():
+            replication.wait_for_state(
+                lambda state, wanted=wanted: state.leader == wanted[0], f"broker {wanted[0]} to lead"
+            )
         scene.note(f"broker {wanted[0]}", "elected", "as the preferred leader")
-        scene.part(Load).wait_for_progress()
+        load.wait_for_progress()
 
 
 def move_replicas(scene: Scene) -> None:
     """Move each partition's replicas on by one broker, the leader's among them, until all have been everywhere."""
-    replication, topic = scene.part(Replication), scene.topics[0]
+    replication, load, topic = scene.part(Replication), scene.part(Load), scene.topics[0]
     cluster = replication.cluster
     nodes = [node.config.node for node in cluster.nodes]
     for _ in nodes:
-        before = wait_until(
-            lambda: {number: state.replicas for (_, number), state in cluster.states([topic]).items()},
-            what=f"somebody to tell where the replicas of {topic} are",
-            seconds=ROLE_SECONDS,
-            check=cluster.check_alive,
-        )
+        with load.going_on():
+            before = wait_until(
+                lambda: {number: state.replicas for (_, number), state in cluster.states([topic]).items()},
+                what=f"somebody to tell where the replicas of {topic} are",
+                seconds=ROLE_SECONDS,
+                check=cluster.check_alive,
+            )
         wanted = {
             number: tuple(nodes[(nodes.index(replica) + 1) % len(nodes)] for replica in replicas)
             for number, replicas in before.items()
         }
         administration.move_replicas(cluster.any_address(), topic, wanted)
-        wait_until(
-            lambda wanted=wanted: (
-                wanted
-                == {number: state.replicas for (_, number), state in cluster.states([topic]).items() if state.is_whole}
-            ),
-            what=f"the replicas to be moved to {wanted}",
-            seconds=SYNC_SECONDS,
-            check=scene.part(Load).check,
-            detail=lambda: str(cluster.states([topic])),
-        )
+        with load.going_on():
+            wait_until(
+                lambda wanted=wanted: wanted == _places_of_whole(cluster, topic),
+                what=f"the replicas to be moved to {wanted}",
+                seconds=SYNC_SECONDS,
+                check=load.check,
+                detail=lambda: str(cluster.states([topic])),
+            )
         scene.note("the cluster", "moved replicas", str(wanted))
-        scene.part(Load).wait_for_progress()
+        load.wait_for_progress()
+
+
+def _places_of_whole(cluster: Cluster, topic: str) -> dict[int, tuple[int, ...]]:
+    """Where the replicas of each partition are that is led and has all of them in sync."""
+    return {number: state.replicas for (_, number), state in cluster.states([topic]).items() if state.is_whole}
 
 
 def add_partitions(scene: Scene, count: int) -> None:
@@ -74,10 +76,11 @@ def add_partitions(scene: Scene, count: int) -> None:
         scene.partitions[topic] += count
         admin.add_partitions(topic, scene.partitions[topic])
     scene.note(topic, "partitions added", str(count))
-    scene.part(Replication).cluster.wait_until_whole()
     load = scene.part(Load)
+    with load.going_on():
+        scene.part(Replication).cluster.wait_until_whole()
     load.publish()
-    with scene.driver.admin(scene.connection) as admin:
+    with scene.driver.admin(scene.connection) as admin, load.going_on():
         # A client that is left to choose sends many in a row to one partition.
         wait_until(
             lambda: all(admin.end_offsets([topic]).values()),

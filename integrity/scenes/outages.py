@@ -22,20 +22,21 @@ class Outages:
     def roll(self, how: str, after_each: Callable[[], None] = nothing) -> None:
         """Take one broker after the other down and start it, the leader last; the work goes on all the time.
 
-        after_each: what else is to be seen to go on once a broker is back.
+        after_each: what else is to be seen to go on once a broker is back. Raises Stalled when a broker's replicas do
+        not get in sync again, or somebody does not get on, before the next one is taken down.
         """
         replication = self._replication
         for node in [*replication.followers(), replication.leader()]:
             process.restart(node, how, while_down=lambda node=node: replication.goes_on_without(node))
-            replication.cluster.wait_until_whole()
+            replication.recovered()
             after_each()
-        replication.recovered()
 
     def take_all_down(self, how: str) -> None:
         """Take every broker down at the same time and start all of them when none is left."""
         cluster = self._replication.cluster
         self._take_down(cluster.nodes, how)
-        cluster.start()
+        # Not the cluster as a whole: its start waits for every replica itself, which is no error of the suite's.
+        cluster.each(Broker.start)
         self._replication.recovered()
 
     def lose_power(self, roles: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from integrity.clients.base import Partition
 from integrity.history import on_disk
 from integrity.history.on_disk import Row
 from integrity.scene import Scene
+from integrity.scenes.load import Load
 from integrity.waiting import WaitTimeout, wait_until
 
 #: Seconds, before timeout_factor, for followers to have what the leader has once nobody publishes any more.
@@ -20,9 +21,12 @@ LOOK_SECONDS = 0.1
 
 
 def require_alike(scene: Scene) -> None:
-    """Wait until every replica has caught up. Raises AssertionError, with the first differences, when they diverge."""
+    """Wait until every replica has caught up. Raises AssertionError, with the first differences, when they diverge;
+    Stalled when one does not get in sync.
+    """
     cluster = as_cluster(scene.broker)
-    cluster.wait_until_whole()
+    with scene.part(Load).going_on():
+        cluster.wait_until_whole()
     found: list[str] = []
 
     def alike() -> bool:

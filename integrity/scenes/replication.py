@@ -88,10 +88,11 @@ class Replication:
         )
 
     def wait_for_in_sync(self, count: int) -> None:
-        """Wait until exactly so many of the replicas of that partition are in sync."""
-        self._wait_for_state(lambda state: len(state.in_sync) == count, f"{count} replicas to be in sync")
+        """Wait until exactly so many of the replicas of that partition are in sync. Raises Stalled."""
+        with self._scene.part(Load).going_on():
+            self.wait_for_state(lambda state: len(state.in_sync) == count, f"{count} replicas to be in sync")
 
-    def _wait_for_state(self, holds: Callable[[State], bool], what: str) -> None:
+    def wait_for_state(self, holds: Callable[[State], bool], what: str) -> None:
         """Wait until this holds of that partition. Raises WaitTimeout, with how it stands."""
         wait_until(
             lambda: holds(self.state()),
@@ -156,7 +157,7 @@ class Replication:
     def _wait_until_out_of_sync(self, node: Broker) -> None:
         """Wait until nobody waits for this broker's replica any more."""
         with self._scene.part(Load).going_on():
-            self._wait_for_state(
+            self.wait_for_state(
                 lambda state: node.config.node not in state.in_sync, f"the replica on {node.label} to be out of sync"
             )
 
