@@ -22,6 +22,7 @@ from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
 from integrity.clients.said import ClientLog
+from integrity.clients.security import secrets
 from integrity.endings import end_all
 from integrity.errors import SuiteError
 from integrity.faults import process
@@ -99,7 +100,7 @@ class Scene:
         self.read: list[str] = []
         self._validating = False
         self._closed = False
-        self._client_log = ClientLog()
+        self._client_log = ClientLog(secrets(broker.connection.properties) if broker is not None else ())
         if broker is not None:
             broker.listener = self.note
 

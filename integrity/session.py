@@ -183,7 +183,7 @@ class Session:
             try:
                 self._discard_broker()
             except Exception as error:  # noqa: BLE001 - no fault of this feature; the run's end tries again, and raises
-                progress.say(f"The broker of the features before could not be taken down: {error}")
+                progress.say(f"What the features before had made could not be cleaned up: {error}")
         if self.broker is None or self._lost is not None:
             self._fresh_broker()
         else:

@@ -167,6 +167,8 @@ def start(run: Run, kafka: Distribution, folder: Path) -> tuple[Secured, Embedde
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(folder / "ca.pem"),
             "listener.name.mutual.ssl.client.auth": "required",
+            # As any cluster has it, whose owner has not changed it.
+            "group.min.session.timeout.ms": "6000",
         }
     )
     try:

@@ -57,6 +57,24 @@ def test_it_holds_no_secret(log: ClientLog) -> None:
     assert "hunter2" not in log.text
 
 
+def test_it_hides_the_clients_own_secrets_wherever_they_stand(
+    run: Run, kafka: Distribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="alice" password="open-sesame";'
+    properties = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.jaas.config": jaas}
+    brokers = Brokers(Settings(), Choice("embedded", ""), run)
+    broker = brokers.create()
+    monkeypatch.setattr(EmbeddedBroker, "client_properties", properties)
+    scene = Scene(broker, {}, brokers, driver("kafka-python"), tmp_path / "scenario", ScenarioFacts())
+    try:
+        logging.getLogger("kafka").warning("what came was alice open-sesame")
+        assert "what came was alice ********" in scene.logs()["clients"]
+    finally:
+        scene.close(passed=False)
+        scene.discard()
+        brokers.discard_all()
+
+
 def test_it_keeps_the_last_lines_and_says_how_many_came_before(log: ClientLog, monkeypatch: pytest.MonkeyPatch) -> None:
     log.end()
     monkeypatch.setattr(said, "MOST_LINES", 2)

@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
@@ -22,20 +24,25 @@ import pytest
 from kafka import KafkaAdminClient
 
 from integrity import runs
-from integrity.brokers import access, external, leavings
-from integrity.brokers.base import BrokerFailed
+from integrity.brokers import access, external, kinds, leavings
+from integrity.brokers.base import BrokerConfig, BrokerFailed
+from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import Connection, Message, driver, wire
 from integrity.clients.base import Reader
 from integrity.errors import BadOption, NotPossible, Unavailable
 from integrity.settings import Settings
+from integrity.waiting import wait_until
 from tests import owner, secured
 from tests.secured import KEY_PASSWORD, PASSWORD, SECRETS, STORE_PASSWORD, WRONG_PASSWORD, Secured, jaas
+from tests.test_interruptions import LiveRun
 
 ROOT = Path(__file__).parent.parent
 CLIENTS = ("kafka-python", "confluent-kafka")
-RUN_ID = "0123456789abcdef"
+#: Of each process of the tests another one: they have the folder with the notes in common.
+RUN_ID = uuid.uuid4().hex
 RESTART = "features/persistence/restart.feature"
 CRASHES = "features/persistence/crashes.feature"
+READERS = "features/delivery/readers.feature"
 REPLICATION = "features/replication/in_sync.feature"
 THREE_MESSAGES = "features/delivery/data_integrity.feature"
 
@@ -222,6 +229,61 @@ def test_a_scenario_that_ends_while_it_is_down_leaves_it_up(cluster):
     assert the_whole(cluster, commands=False).is_usable()
 
 
+@pytest.mark.parametrize("command", [("no-such-program",), ("false",)])
+def test_a_cluster_that_never_went_is_not_started(cluster, tmp_path, command):
+    """Its owner is promised that the start_command runs only while the cluster is down."""
+    mark = tmp_path / "started"
+    given = {"stop_command": command, "start_command": ("touch", str(mark))}
+    broker = access.broker(settings(cluster, cluster.properties(), **given), RUN_ID)
+    broker.start()
+    with pytest.raises(BrokerFailed, match="stop_command"):
+        broker.stop()
+    assert broker.is_usable()
+    broker.discard()
+    assert not mark.exists()
+
+
+def test_what_the_run_made_is_removed_even_if_the_start_fails(cluster):
+    broker = access.broker(settings(cluster, cluster.properties(), start_command=("false",)), RUN_ID)
+    broker.start()
+    with driver("kafka-python").admin(broker.connection) as admin:
+        admin.create_topic(broker.connection.own("test_topic"))
+    broker._is_down = True
+    with pytest.raises(BrokerFailed, match="start_command: false ended with status 1"):
+        broker.discard()
+    assert_as_it_was(cluster)
+
+
+def test_nobody_is_said_to_have_started_it_where_no_command_does(cluster):
+    broker = the_whole(cluster, commands=False)
+    heard = []
+    broker.listener = lambda _, what, detail: heard.append(what)
+    broker._is_down = True  # as after a kill_command alone, in a cluster that comes back by itself
+    broker.start()
+    assert heard == ["ready"]
+
+
+def test_what_may_not_be_deleted_is_told_at_once_and_why(run, kafka):
+    broker = EmbeddedBroker(
+        BrokerConfig(node=1, settings={"delete.topic.enable": "false"}), distribution=kafka, run=run
+    )
+    try:
+        broker.start()
+        connection = Connection(broker.bootstrap_servers, prefix=leavings.prefix(RUN_ID))
+        topic = connection.own("kept")
+        with driver("kafka-python").admin(connection) as admin:
+            admin.create_topic(topic)
+        began = time.monotonic()
+        with pytest.raises(BrokerFailed, match=rf"left are topic {topic} \(TopicDeletionDisabledError\)$"):
+            leavings.remove(connection)
+        assert time.monotonic() - began < leavings.REMOVE_SECONDS / 2
+        leavings.note(connection, RUN_ID)
+        with pytest.raises(Unavailable, match=f"there is a note of it in {leavings.folder()}"):
+            access.check(Settings(broker="external", bootstrap_servers=broker.bootstrap_servers, timeout_factor=1.0))
+    finally:
+        broker.discard()
+
+
 def test_the_next_run_removes_what_a_killed_one_left(cluster, run):
     broker = the_whole(cluster)
     with driver("kafka-python").admin(broker.connection) as admin:
@@ -234,7 +296,7 @@ def test_the_next_run_removes_what_a_killed_one_left(cluster, run):
         assert living.exists()
     finally:
         living.unlink(missing_ok=True)
-    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+    assert_as_it_was(cluster)
 
 
 def test_a_cluster_is_known_again_by_any_of_its_addresses(cluster):
@@ -348,9 +410,59 @@ def test_what_counts_as_a_sign_of_its_being_down(monkeypatch, tmp_path, looks, s
     assert broker.refuses_connections() == bool(sign)
 
 
+def _answering(monkeypatch: pytest.MonkeyPatch, *answers: SimpleNamespace | Exception) -> None:
+    """Have the cluster answer so, one look after the other, and the last answer from then on."""
+    left = list(answers)
+
+    def metadata(*_: object) -> SimpleNamespace:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(external.wire, "metadata", metadata)
+    monkeypatch.setattr(external, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(external, "THERE_SECONDS", 0.3)
+
+
 def test_a_cluster_that_knows_of_no_broker_is_not_whole(monkeypatch, tmp_path):
-    monkeypatch.setattr(external.wire, "metadata", lambda *_: _told_of())
+    _answering(monkeypatch, _told_of())
     assert not external.ExternalBroker(Connection("somewhere:9092"), note=tmp_path / "note").is_usable()
+
+
+def test_one_slow_answer_does_not_make_it_unusable(monkeypatch, tmp_path):
+    _answering(monkeypatch, _told_of(1, 2), wire.NoAnswer("slow"), _told_of(1, 2))
+    broker = external.ExternalBroker(Connection("somewhere:9092"), note=tmp_path / "note")
+    assert broker.is_usable()
+    assert broker.is_usable()
+
+
+def test_a_cluster_that_has_lost_a_broker_is_not_whole_for_later_features_either(monkeypatch, tmp_path, run):
+    """Each feature has an ExternalBroker of its own; the first one's look decides what all of it is."""
+    _answering(monkeypatch, _told_of(1, 2, 3), _told_of(1, 2))
+    found = Settings(broker="external", bootstrap_servers="somewhere:9092", timeout_factor=1.0)
+    kind = kinds.load("external")(found, run)
+    first = kind.make(BrokerConfig())
+    first.start()
+    assert first.replication == 3
+    assert not first.is_usable()
+    second = kind.make(BrokerConfig())
+    try:
+        with pytest.raises(BrokerFailed, match=r"in vain: brokers \[1, 2\] are there, of \[1, 2, 3\]$"):
+            second.start()
+    finally:
+        leavings.note(first.connection, run.id).unlink()
+
+
+def test_names_that_may_be_lines_of_a_key_are_not_shown(cluster, monkeypatch):
+    said = []
+    monkeypatch.setattr(access.progress, "say", said.append)
+    file = cluster.folder / "pasted.properties"
+    file.write_text("acks=all\nclient.id=me\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTU\n")
+    found = Settings(broker="external", bootstrap_servers=cluster.plain, client_config=file, timeout_factor=1.0)
+    access.check(found)
+    [line] = said
+    assert line.endswith("the suite chooses them: acks, client.id, 1 whose name is none of Kafka's")
 
 
 @contextlib.contextmanager
@@ -421,14 +533,14 @@ def test_a_command_that_fails_is_told_with_its_output_and_without_secrets(cluste
 
 
 # -- whole runs -----------------------------------------------------------------------------------------
-def behave(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def behave(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A run of behave in a folder of its own, so that its reports are its own."""
     for name in ("features", "steps", "integrity", "environment.py", "behave.ini"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     return subprocess.run(
         [sys.executable, "-m", "behave", "-D", "broker=external", "-D", "messages=1000", *words],
-        cwd=folder, env=os.environ, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 
@@ -463,11 +575,23 @@ def whats_there(cluster: Secured) -> tuple[set[str], set[str]]:
         admin.close()
 
 
+def assert_as_it_was(cluster: Secured) -> None:
+    """What its owner had there is there as it was, and nothing else."""
+    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+    with driver("kafka-python").admin(Connection(cluster.plain)) as admin:
+        assert admin.end_offsets(["test_topic"]) == {("test_topic", 0): 1}
+        assert admin.committed("their-group") == {("test_topic", 0): 1}
+
+
+def scenario(feature: str, title: str) -> str:
+    """One scenario of a feature, by its line."""
+    lines = (ROOT / feature).read_text(encoding="utf-8").splitlines()
+    return f"{feature}:{next(number for number, line in enumerate(lines, 1) if line.strip() == f'Scenario: {title}')}"
+
+
 def killed() -> str:
-    """The scenario that kills the broker, by its line."""
-    lines = (ROOT / CRASHES).read_text(encoding="utf-8").splitlines()
-    title = "Scenario: Everything acknowledged is read back after the broker was killed and started"
-    return f"{CRASHES}:{next(number for number, line in enumerate(lines, 1) if line.strip() == title)}"
+    """The scenario that kills the broker."""
+    return scenario(CRASHES, "Everything acknowledged is read back after the broker was killed and started")
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -488,10 +612,7 @@ def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp
     parts = list((tmp_path / "reports/evidence").rglob("sends/part-shard2-*.parquet"))
     assert {id for part in parts for id in pq.read_table(part)["publisher"].to_pylist()} == {1_000_000}
     assert_no_secret(tmp_path, done)
-    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
-    with driver(client).admin(Connection(cluster.plain)) as admin:
-        assert admin.end_offsets(["test_topic"]) == {("test_topic", 0): 1}
-        assert admin.committed("their-group") == {("test_topic", 0): 1}
+    assert_as_it_was(cluster)
 
 
 def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
@@ -506,7 +627,7 @@ def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
     assert replicated.get("message") == "the brokers of an external cluster cannot be taken down one by one"
     assert any(case.find("skipped") is None for case in cases(tmp_path))
     assert_no_secret(tmp_path, done)
-    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+    assert_as_it_was(cluster)
 
 
 def test_the_delivery_features_hold_there_without_any_command(cluster, tmp_path):
@@ -518,7 +639,44 @@ def test_the_delivery_features_hold_there_without_any_command(cluster, tmp_path)
     assert len(cases(tmp_path)) - len(skipped) >= 15
     encrypted = "faults in the midst of requests need connections that are not encrypted"
     assert [skip.get("message") for skip in skipped].count(encrypted) == 7
-    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+    assert_as_it_was(cluster)
+
+
+def test_groups_and_transactions_hold_where_sessions_must_last(cluster, tmp_path):
+    """A broker takes no session below its group.min.session.timeout.ms, on an embedded one of ours half a second."""
+    dead = scenario(READERS, "What a group's member had not committed when it died is handed to another member")
+    done = behave(tmp_path, *options(cluster), dead, "features/delivery/transactions.feature")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(case.find("skipped") is None for case in cases(tmp_path)) == 1 + 4
+    assert_as_it_was(cluster)
+
+
+def test_a_run_that_is_cut_short_while_the_cluster_is_down_leaves_it_up_and_clean(cluster, tmp_path):
+    mark = tmp_path / "stopped"
+    stop = f"{shlex.join(cluster.command('stop'))} && touch {mark}"
+    words = [*options(cluster, "start"), "-D", f"stop_command=sh -c {shlex.quote(stop)}", RESTART]
+    run = LiveRun(tmp_path, "-D", "broker=external", *words)
+    try:
+        wait_until(mark.exists, what="the owner's command to have stopped the cluster", seconds=60)
+        assert run.end(signal.SIGTERM) != 0
+    finally:
+        run.discard()
+    assert the_whole(cluster, commands=False).is_usable()
+    assert_as_it_was(cluster)
+
+
+def test_what_a_run_that_was_killed_left_there_is_removed_by_the_next(cluster, tmp_path):
+    run = LiveRun(tmp_path, "-D", "broker=external", *options(cluster), "features/delivery/order.feature")
+    try:
+        wait_until(lambda: len(whats_there(cluster)[0]) > 1, what="the run to make a topic", seconds=60)
+        run.end(signal.SIGKILL)
+    finally:
+        run.discard()
+    assert len(whats_there(cluster)[0]) > 1
+    done = behave(tmp_path, *options(cluster), THREE_MESSAGES, TMPDIR=str(run.temporary))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a run that was killed had been at work on this cluster" in done.stdout
+    assert_as_it_was(cluster)
 
 
 def test_what_several_machines_did_is_judged_as_one_history(cluster, tmp_path):
@@ -544,13 +702,24 @@ def test_what_several_machines_did_is_judged_as_one_history(cluster, tmp_path):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_run_with_a_wrong_password_is_one_line(cluster, tmp_path, client):
-    file = cluster.file(cluster.properties(sasl__jaas__config=jaas(WRONG_PASSWORD)), "wrong.properties")
-    words = ["-D", f"bootstrap_servers={cluster.secure}", "-D", f"client_config={file}", "-D", f"client={client}"]
-    done = behave(tmp_path, *words, THREE_MESSAGES)
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("password", "does not accept user 'alice' with this password"),
+        ("authority", "the broker's certificate is not trusted"),
+    ],
+)
+def test_a_run_that_is_not_let_in_is_one_line(cluster, tmp_path, client, wrong, words):
+    changed = {
+        "password": {"sasl__jaas__config": jaas(WRONG_PASSWORD)},
+        "authority": {"ssl__truststore__location": str(cluster.folder / "other-ca.pem")},
+    }[wrong]
+    file = cluster.file(cluster.properties(**changed), "wrong.properties")
+    given = ["-D", f"bootstrap_servers={cluster.secure}", "-D", f"client_config={file}", "-D", f"client={client}"]
+    done = behave(tmp_path, *given, THREE_MESSAGES)
     assert done.returncode == 2
     [line] = done.stderr.strip().splitlines()
-    assert "does not accept user 'alice' with this password" in line
+    assert words in line
     assert_no_secret(tmp_path, done)
 
 
@@ -564,4 +733,4 @@ def test_a_failing_command_is_told_in_the_reports_without_secrets(cluster, tmp_p
     [problem] = [case.find("error") for case in cases(tmp_path) if case.find("error") is not None]
     assert "ended with status 1" in problem.get("message") + problem.text
     assert_no_secret(tmp_path, done)
-    assert whats_there(cluster) == ({"test_topic"}, {"their-group"})
+    assert_as_it_was(cluster)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from integrity import progress
 from integrity.brokers import leavings
 from integrity.brokers.base import BrokerFailed
@@ -11,6 +14,9 @@ from integrity.clients.types import Connection
 from integrity.errors import SuiteError, Unavailable
 from integrity.reports.text import one_line
 from integrity.settings import Settings
+
+#: What a client property's name looks like: words with dots.
+_NAME = re.compile(r"[a-z]+([._-][a-z0-9]+)*")
 
 
 def connection(settings: Settings, own: str = "") -> Connection:
@@ -27,8 +33,8 @@ def secrets(settings: Settings) -> list[str]:
     return security.secrets(connection(settings).properties)
 
 
-def broker(settings: Settings, run_id: str) -> ExternalBroker:
-    """The cluster, with the commands that were given."""
+def broker(settings: Settings, run_id: str, known: frozenset[int] = frozenset()) -> ExternalBroker:
+    """The cluster, with the commands that were given; known: the node ids of its brokers, if they have been seen."""
     to = connection(settings, leavings.prefix(run_id))
     return ExternalBroker(
         to,
@@ -36,7 +42,15 @@ def broker(settings: Settings, run_id: str) -> ExternalBroker:
         stop_command=settings.stop_command,
         start_command=settings.start_command,
         kill_command=settings.kill_command,
+        known=known,
     )
+
+
+def _left_out(names: Sequence[str]) -> str:
+    """These properties in words. What is no name may be a line of a key that was not continued: it is only counted."""
+    named = [name for name in names if _NAME.fullmatch(name)]
+    others = len(names) - len(named)
+    return ", ".join([*named, f"{others} whose name is none of Kafka's"] if others else named)
 
 
 def check(settings: Settings) -> str:
@@ -45,8 +59,8 @@ def check(settings: Settings) -> str:
     Raises Unavailable or BadOption in one line that holds no secret.
     """
     to = connection(settings)
-    if ignored := security.left_out(to.properties):
-        progress.say(f"Of {settings.client_config} these are left out, the suite chooses them: {', '.join(ignored)}")
+    if words := _left_out(security.left_out(to.properties)):
+        progress.say(f"Of {settings.client_config} these are left out, the suite chooses them: {words}")
     found = wire.metadata(to.bootstrap_servers, to.properties)
     for each in found.brokers:
         address = f"{each.host}:{each.port}"
@@ -70,6 +84,9 @@ def check(settings: Settings) -> str:
         for words in leavings.sweep(to):
             progress.say(words)
     except BrokerFailed as error:
-        raise Unavailable(f"what a run that was killed had left is still there: {one_line(error)}") from error
+        raise Unavailable(
+            f"what a run that was killed had left is still there, and each run tries again while there is a note of it "
+            f"in {leavings.folder()}: {one_line(error)}"
+        ) from error
     number = len(found.brokers)
     return f"{number} {'broker' if number == 1 else 'brokers'} at {to.bootstrap_servers}, as asked"

@@ -143,4 +143,4 @@ class Brokers:
             except Exception as error:  # noqa: BLE001 - told below, after the others
                 problems.append(f"{broker.label}: {error}")
         if problems:
-            raise BrokerFailed("could not take down " + "; ".join(problems))
+            raise BrokerFailed("could not clean up " + "; ".join(problems))

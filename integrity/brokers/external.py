@@ -21,7 +21,7 @@ What proves that it was down
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,6 +30,7 @@ from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
 from integrity.clients import wire
 from integrity.clients.security import secrets
 from integrity.clients.types import Connection
+from integrity.endings import end_all
 from integrity.errors import NotPossible, Unavailable
 from integrity.waiting import WaitTimeout, wait_until
 
@@ -39,6 +40,13 @@ READY_SECONDS = 300.0
 
 #: Seconds for a look at the cluster; a broker that is just starting accepts connections and answers late.
 LOOK_SECONDS = 2.0
+
+#: Seconds, before timeout_factor, for which a cluster that should be whole is looked at again before it is called
+#: otherwise: one slow answer proves nothing.
+PATIENCE_SECONDS = 10.0
+
+#: The same for a cluster that nobody has taken down, before the first scenario on it: it is not about to start.
+THERE_SECONDS = 60.0
 
 #: Looks in a row without any answer that count as its being down.
 SILENT_LOOKS = 2
@@ -61,7 +69,8 @@ class ExternalBroker(Broker):
     """The whole cluster behind ``bootstrap_servers``.
 
     connection: with the prefix of the run's topics and groups. note: the file that says so to later runs (see
-    leavings). A command is a list of words, or None: then scenarios that need it are skipped.
+    leavings). A command is a list of words, or None: then scenarios that need it are skipped. known: the node ids of
+    its brokers, where they have been seen before; without, those of the first look.
     """
 
     kind = "external"
@@ -76,6 +85,7 @@ class ExternalBroker(Broker):
         stop_command: Sequence[str] | None = None,
         start_command: Sequence[str] | None = None,
         kill_command: Sequence[str] | None = None,
+        known: frozenset[int] = frozenset(),
     ) -> None:
         super().__init__(BrokerConfig())
         self.label = "the cluster"
@@ -83,13 +93,15 @@ class ExternalBroker(Broker):
         self._note = note
         self._commands = {"stop_command": stop_command, "start_command": start_command, "kill_command": kill_command}
         self._secrets = secrets(connection.properties)
-        self._nodes: frozenset[int] = frozenset()
+        self._nodes = known
         self._since: float | None = None
         self._is_down = False
         self._seen_down = ""
         self._silent = 0
         self._denied = ""
         self._transcript = ""
+        #: What the last look for all brokers found, in words.
+        self._found = "nobody has looked yet"
 
     # -- what it is ---------------------------------------------------------------------------------
     @property
@@ -107,6 +119,11 @@ class ExternalBroker(Broker):
     @property
     def version(self) -> str:
         return f"an existing cluster at {self.bootstrap_servers}"
+
+    @property
+    def known(self) -> frozenset[int]:
+        """The node ids of its brokers, as first seen; none before that."""
+        return self._nodes
 
     @property
     def replication(self) -> int:
@@ -133,8 +150,8 @@ class ExternalBroker(Broker):
         return True
 
     def is_usable(self) -> bool:
-        """True when every broker that was there at first is known to a new client now."""
-        return not self._is_down and self._is_whole()
+        """True when every broker that was there at first is known to new clients, within PATIENCE_SECONDS."""
+        return not self._is_down and self._is_whole_soon()
 
     def check_alive(self) -> None:
         """Nothing: a cluster that does not answer for a moment is its clients' business, and shows there."""
@@ -154,13 +171,14 @@ class ExternalBroker(Broker):
     # -- its life -----------------------------------------------------------------------------------
     def await_ready(self) -> None:
         """Wait until new clients are told of every broker that was there before. Raises BrokerFailed."""
-        started = self._commands["start_command"] is not None
+        untouched = self._since is None and not self._is_down
+        unstarted = not untouched and self._commands["start_command"] is None
         try:
             wait_until(
                 self._is_whole,
                 what=f"all brokers of the cluster at {self.bootstrap_servers} to answer",
-                seconds=READY_SECONDS,
-                detail=lambda: f"{self._problem()}{'' if started else '; no -D start_command was given'}",
+                seconds=THERE_SECONDS if untouched else READY_SECONDS,
+                detail=lambda: f"{self._found}{'; no -D start_command was given' if unstarted else ''}",
                 poll_seconds=commands.LOOK_SECONDS,
             )
         except WaitTimeout as timeout:
@@ -172,7 +190,7 @@ class ExternalBroker(Broker):
 
     def launch(self) -> None:
         """Start it if it was taken down; a cluster that is up is left alone."""
-        if self._is_down:
+        if self._is_down and self._commands["start_command"] is not None:
             self._launch()
             self.listener(self.label, "started", "")
 
@@ -197,9 +215,14 @@ class ExternalBroker(Broker):
     def _take_down(self, how: str, option: str) -> None:
         self.demand(how)
         if not self.is_usable():
-            raise BrokerFailed(f"the cluster was to be {how}, and is not whole to begin with: {self._problem()}")
+            raise BrokerFailed(f"the cluster was to be {how}, and is not whole to begin with: {self._found}")
         self._is_down, self._seen_down, self._silent, self._denied = True, "", 0, ""
-        self._run(option, watch=self._watch)
+        try:
+            self._run(option, watch=self._watch)
+        except BrokerFailed:
+            # It may have failed before it did anything: what never went is not to be started.
+            self._is_down = bool(self._seen_down) or not self._is_whole_soon()
+            raise
         try:
             wait_until(
                 self._watch,
@@ -244,36 +267,40 @@ class ExternalBroker(Broker):
         """Whether every broker is there that was there at the first look, which is this one if none was before."""
         try:
             found = self._look()
-        except Unavailable:
+        except Unavailable as error:
+            self._found = str(error)
             return False
         self._nodes = self._nodes or found
+        self._found = f"brokers {sorted(found)} are there, of {sorted(self._nodes | found)}"
         return bool(found) and self._nodes <= found
+
+    def _is_whole_soon(self) -> bool:
+        try:
+            return wait_until(
+                self._is_whole,
+                what="every broker of the cluster to answer",
+                seconds=PATIENCE_SECONDS,
+                poll_seconds=commands.LOOK_SECONDS,
+            )
+        except WaitTimeout:
+            return False
 
     def _look(self) -> frozenset[int]:
         """The node ids that a new client is told of. Raises what wire.metadata does."""
         answer = wire.metadata(self.bootstrap_servers, self.client_properties, LOOK_SECONDS)
         return frozenset(broker.node_id for broker in answer.brokers)
 
-    def _problem(self) -> str:
-        """What a new client meets now, in words."""
-        try:
-            answer = wire.metadata(self.bootstrap_servers, self.client_properties, LOOK_SECONDS)
-        except Unavailable as error:
-            return str(error)
-        found = {broker.node_id for broker in answer.brokers}
-        return f"brokers {sorted(found)} are there, of {sorted(self._nodes | found)}"
-
     # -- what the shared life cycle calls elsewhere -----------------------------------------------------
     def _launch(self) -> None:
-        if self._commands["start_command"] is not None:
-            self._run("start_command")
+        self._run("start_command")
 
     def _discard(self) -> None:
         """Start it if it is down, and delete what the run made. Raises BrokerFailed when either cannot be done."""
-        if self._is_down:
-            self.start()
-        if self._since is not None:
-            leavings.remove(self.connection)
+        has_made_something = self._since is not None
+        endings: list[Callable[[], object]] = [self.start] if self._is_down else []
+        if has_made_something:
+            endings.append(lambda: leavings.remove(self.connection))
+        end_all(endings)
         self._note.unlink(missing_ok=True)
 
     def _terminate(self) -> NoReturn:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, for_code
 
 from integrity import runs
 from integrity.brokers.base import BrokerFailed
@@ -22,8 +22,16 @@ from integrity.waiting import WaitTimeout, scaled, wait_until
 #: Seconds, before timeout_factor: a member that died counts until its session is over, and only then can its group go.
 REMOVE_SECONDS = 60.0
 
-#: Answers after which a group is gone, or was never stored.
-_GONE = ("OK", "GroupIdNotFoundError")
+#: Answers after which a topic or group is gone or going, or was never stored.
+_GONE = ("OK", "NoError", "UnknownTopicOrPartitionError", "GroupIdNotFoundError")
+
+#: Answers that are the same however often one asks.
+_FINAL = (
+    "TopicAuthorizationFailedError",
+    "TopicDeletionDisabledError",
+    "GroupAuthorizationFailedError",
+    "ClusterAuthorizationFailedError",
+)
 
 
 def prefix(run_id: str) -> str:
@@ -31,11 +39,15 @@ def prefix(run_id: str) -> str:
     return f"kafka-integrity-{run_id[:8]}-"
 
 
+def folder() -> Path:
+    """Where the notes are."""
+    return runs.base_directory() / "external"
+
+
 def note(connection: Connection, run_id: str) -> Path:
     """Note that this run is at work on that cluster; returns the note, for whoever has removed everything to delete."""
-    folder = runs.base_directory() / "external"
-    folder.mkdir(exist_ok=True)
-    path = folder / run_id
+    folder().mkdir(exist_ok=True)
+    path = folder() / run_id
     path.write_text(connection.bootstrap_servers)
     return path
 
@@ -48,7 +60,7 @@ def sweep(connection: Connection) -> list[str]:
     something stays.
     """
     base, done, here = runs.base_directory(), [], _addresses(connection.bootstrap_servers)
-    notes = sorted((base / "external").iterdir()) if (base / "external").exists() else []
+    notes = sorted(folder().iterdir()) if folder().exists() else []
     for path in notes:
         if (base / "runs" / path.name).exists() or here.isdisjoint(_addresses_in(path)):
             continue
@@ -74,7 +86,10 @@ def _addresses(bootstrap_servers: str) -> set[str]:
 
 
 def remove(connection: Connection) -> None:
-    """Delete them and wait until they are gone. Raises BrokerFailed, which names what is left, when they stay."""
+    """Delete them and wait until they are gone.
+
+    Raises BrokerFailed when they stay, at once where they may not be deleted; it names what is left and the answers.
+    """
     if len(connection.prefix) < 8:
         raise ValueError(f"{connection.prefix!r} is too short to be a run's prefix: it could be somebody else's")
     where = f"the topics and groups {connection.prefix}* at {connection.bootstrap_servers}"
@@ -89,7 +104,10 @@ def remove(connection: Connection) -> None:
         left: list[str] = []
 
         def nothing_is_left() -> bool:
-            left[:] = _remove_once(admin, connection.prefix)
+            answers = _remove_once(admin, connection.prefix)
+            left[:] = [f"{name} ({answer})" if answer not in _GONE else name for name, answer in answers.items()]
+            if any(answer in _FINAL for answer in answers.values()):
+                raise BrokerFailed(f"{where} could not be deleted: left are {', '.join(left)}")
             return not left
 
         wait_until(
@@ -105,12 +123,15 @@ def remove(connection: Connection) -> None:
         admin.close()
 
 
-def _remove_once(admin: KafkaAdminClient, prefix: str) -> list[str]:
-    """Ask for the deletion of all that is there; returns what was there (or resisted), in words."""
+def _remove_once(admin: KafkaAdminClient, prefix: str) -> dict[str, str]:
+    """Ask for the deletion of all that is there; returns the answer for each topic that was there, which may be going,
+    and for each group that resisted.
+    """
+    left: dict[str, str] = {}
     topics = [name for name in admin.list_topics() if name.startswith(prefix)]
     if topics:
-        admin.delete_topics(topics, raise_errors=False)
+        for answer in admin.delete_topics(topics, raise_errors=False)["topics"]:
+            left[f"topic {answer['name']}"] = for_code(answer["error_code"]).__name__
     groups = [group["group_id"] for group in admin.list_groups() if group["group_id"].startswith(prefix)]
     answers = admin.delete_groups(groups) if groups else {}
-    resisting = [f"group {name} ({answer})" for name, answer in answers.items() if answer not in _GONE]
-    return [f"topic {name}" for name in topics] + resisting
+    return left | {f"group {name}": answer for name, answer in answers.items() if answer not in _GONE}

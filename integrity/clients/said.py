@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 
-from integrity.reports.masking import mask_inside
+from integrity.reports.masking import hide, mask_inside
 
 #: The loggers of both libraries: kafka-python's own, and the one that librdkafka's lines are given to.
 LOGGERS = ("kafka", "integrity.clients.confluent")
@@ -18,10 +19,14 @@ FORMAT = "[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
 
 
 class ClientLog(logging.Handler):
-    """Collects warnings and errors of the client libraries from its making until ``end``, secrets masked."""
+    """Collects warnings and errors of the client libraries from its making until ``end``.
 
-    def __init__(self) -> None:
+    secrets: those of the clients' properties; masked like whatever else goes by a telling name.
+    """
+
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
         super().__init__(logging.WARNING)
+        self._secrets = secrets
         self.setFormatter(logging.Formatter(FORMAT))
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
         self._count = 0
@@ -30,7 +35,7 @@ class ClientLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._count += 1
-        self._lines.append(mask_inside(self.format(record)))
+        self._lines.append(mask_inside(hide(self.format(record), self._secrets)))
 
     def end(self) -> None:
         """Collect no more; more than once is fine."""

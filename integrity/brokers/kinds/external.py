@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from integrity.brokers import access
 from integrity.brokers.base import Broker, BrokerConfig
+from integrity.brokers.external import ExternalBroker
 from integrity.brokers.kinds import BrokerKind
 from integrity.errors import NotPossible
+from integrity.runs import Run
 from integrity.settings import Settings
 
 
@@ -15,6 +17,10 @@ class Kind(BrokerKind):
     #: There is one cluster: what is stopped for one feature would be missed by another.
     features_per_processor = 0.0
     alone = "the brokers of an external cluster cannot be taken down one by one"
+
+    def __init__(self, settings: Settings, run: Run) -> None:
+        super().__init__(settings, run)
+        self._last: ExternalBroker | None = None
 
     @staticmethod
     def reason(settings: Settings) -> str:
@@ -27,4 +33,7 @@ class Kind(BrokerKind):
     def make(self, config: BrokerConfig) -> Broker:
         if config.settings:
             raise NotPossible("the settings of an external cluster are not the suite's to choose")
-        return access.broker(self.settings, self.run.id)
+        # It is the same cluster as before: one that has lost a broker since is not whole.
+        known = self._last.known if self._last is not None else frozenset()
+        self._last = access.broker(self.settings, self.run.id, known)
+        return self._last
