@@ -230,7 +230,10 @@ class Session:
             self._spare, self._spare_is = spare, self._ahead[0]
         except Exception:  # noqa: BLE001 - the feature that needs it tries again, and then the error counts
             if spare is not None:
-                self.brokers.discard(spare)
+                try:
+                    self.brokers.discard(spare)
+                except Exception as error:  # noqa: BLE001 - no fault of this feature; the run's end tries again, and raises
+                    progress.say(f"What could not be launched ahead could not be cleaned up either: {error}")
 
     def close_feature(self) -> None:
         self._lost = None

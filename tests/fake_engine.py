@@ -46,6 +46,10 @@ def breaks_off(handler: http.server.BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
+#: Of the one container that there may be.
+CONTAINER_ID = "0123456789abcdef"
+
+
 class FakeEngine:
     """An engine with nothing in it. ``answers``: by the end of a path, what is answered instead of that."""
 
@@ -56,6 +60,41 @@ class FakeEngine:
         self.asked: list[str] = []
         #: Set at the end: what was not to answer in time need not be silent any longer.
         self.over = threading.Event()
+
+    def pretends_to_run(self, image: str) -> dict[str, object]:
+        """Let it start a container of this image, freeze it, let it run on and kill it: returns the container's state,
+        which is all there is of it, and which may be changed.
+        """
+        state: dict[str, object] = {"Running": False, "Paused": False}
+
+        def becomes(**new: bool) -> Answer:
+            def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+                state.update(new)
+                says({})(handler)
+
+            return answer
+
+        def unpause(handler: http.server.BaseHTTPRequestHandler) -> None:
+            if not state["Paused"]:
+                return says({"message": f"Container {CONTAINER_ID} is not paused"}, 409)(handler)
+            return becomes(Paused=False)(handler)
+
+        def inspect(handler: http.server.BaseHTTPRequestHandler) -> None:
+            says({"Id": CONTAINER_ID, "State": state, "Config": {"Tty": True}})(handler)
+
+        its = f"/containers/{CONTAINER_ID}"
+        self.answers |= {
+            f"/images/{image}/json": says({"Id": "sha256:0"}),
+            "/volumes/create": says({"Name": "a volume"}, 201),
+            "/containers/create": says({"Id": CONTAINER_ID}, 201),
+            f"{its}/json": inspect,
+            f"{its}/logs": says("all that it has logged"),
+            f"{its}/start": becomes(Running=True, Paused=False),
+            f"{its}/pause": becomes(Paused=True),
+            f"{its}/unpause": unpause,
+            f"{its}/kill": becomes(Running=False, Paused=False),
+        }
+        return state
 
     def is_silent(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         """No answer, and the connection stays open."""
@@ -85,6 +124,8 @@ def fake_engine() -> Iterator[FakeEngine]:
 
         def do_GET(self) -> None:
             engine.asked.append(self.path)
+            # Left unread, it would be taken for the connection's next request.
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0]
             for end, answer in (_NOTHING | engine.answers).items():
                 if path.endswith(end):

@@ -1,4 +1,7 @@
-"""Brokers in containers, on a real engine with the image that ``make image`` builds; skipped where either is not."""
+"""Brokers in containers, on a real engine with the image that ``make image`` builds; skipped where either is not.
+
+What an engine does at its own bad moments is tested on one that only pretends.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,12 @@ from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.docker import DATA, DockerBroker, environment
 from integrity.brokers.engine import LABEL, OWN_IMAGES, full_name
 from integrity.errors import Unavailable
+from integrity.faults import process
 from integrity.runs import DOCKER_MARK, Run
+from integrity.scenes.stalls import Stalled
 from integrity.settings import Settings
-from integrity.waiting import wait_until
+from integrity.waiting import attended, nothing, wait_until
+from tests.fake_engine import CONTAINER_ID, FakeEngine, fails, fake_engine
 
 IMAGE = f"{OWN_IMAGES}kafka:{Settings().kafka}"
 
@@ -309,6 +315,85 @@ def test_a_port_in_use_is_one_line(image: str, run: Run) -> None:
         finally:
             broker.discard()
     assert "\n" not in str(caught.value)
+
+
+# -- an engine that only pretends -----------------------------------------------------------------------
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
+    with fake_engine() as fake:
+        monkeypatch.setenv("DOCKER_HOST", fake.address)
+        yield fake
+
+
+@pytest.fixture
+def state(fake: FakeEngine) -> dict[str, object]:
+    """What the engine says of the container's state."""
+    return fake.pretends_to_run("somebodys/kafka:1")
+
+
+@pytest.fixture
+def pretended(state: dict[str, object]) -> Iterator[DockerBroker]:
+    """A broker of which the engine says that it was started."""
+    nobodys = SimpleNamespace(id=uuid.uuid4().hex, release_port=lambda port: None)
+    broker = DockerBroker(BrokerConfig(), image="somebodys/kafka:1", run=nobodys, port=1)
+    broker.launch()
+    yield broker
+    broker.discard()
+
+
+def test_a_frozen_broker_that_dies_is_told_as_such(pretended: DockerBroker, state: dict[str, object]) -> None:
+    """Protects its log: there is nothing to thaw then, of which the engine makes an error."""
+
+    def dies() -> None:
+        assert state["Paused"]
+        state.update(Running=False, Paused=False)
+        pretended.check_alive()
+
+    with pytest.raises(BrokerFailed, match=r"(?s)broker 1 died on its own.*all that it has logged"):
+        process.freeze_and_thaw(pretended, until=dies)
+
+
+def test_a_frozen_broker_that_is_killed_for_its_files_hides_no_error(pretended: DockerBroker) -> None:
+    def stalls() -> None:
+        pretended.kill()
+        raise Stalled("the work does not go on")
+
+    with pytest.raises(Stalled):
+        process.freeze_and_thaw(pretended, until=stalls)
+
+
+def test_a_broker_that_stays_frozen_is_an_error(
+    pretended: DockerBroker, fake: FakeEngine, state: dict[str, object]
+) -> None:
+    pretended.freeze()
+    with pytest.MonkeyPatch.context() as briefly:
+        briefly.setitem(fake.answers, f"/containers/{CONTAINER_ID}/unpause", fails)
+        with pytest.raises(BrokerFailed, match=r"(?s)could not thaw broker 1: .*it is broken"):
+            pretended.thaw()
+    assert pretended.is_frozen
+    pretended.thaw()
+    assert not pretended.is_frozen
+    assert not state["Paused"]
+
+
+@pytest.mark.parametrize("removal", ["works", "fails"])
+@pytest.mark.parametrize("silence", ["at once", "in the middle"])
+def test_a_deletion_that_does_not_end_is_told_as_such(
+    pretended: DockerBroker, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch, silence: str, removal: str
+) -> None:
+    """A volume, or the engine, may hang. Engines begin their answer before there is anything to tell."""
+    its = f"/containers/{CONTAINER_ID}"
+    fake.answers[f"{its}/wait"] = fake.is_silent if silence == "at once" else fake.stops_in_the_middle
+    if removal == "fails":
+        fake.answers[its] = fails
+    monkeypatch.setattr(docker, "DELETE_SECONDS", 0.3)
+    with pytest.raises(BrokerFailed, match=r"the engine to delete files of broker 1, up to .* in vain") as told:
+        attended(lambda: pretended._delete_files(["a-0"]), nothing, seconds=10)
+    assert any(path.startswith(f"/v1.44{its}?") for path in fake.asked), "nobody has asked for its removal"
+    notes = getattr(told.value, "__notes__", [])
+    assert [note.partition(":")[0] for note in notes] == (
+        ["nor could the container that was to delete them be removed"] if removal == "fails" else []
+    )
 
 
 # -- the engine -----------------------------------------------------------------------------------------

@@ -17,13 +17,13 @@ import psutil
 import pytest
 from kafka.errors import UnknownTopicOrPartitionError
 
-from integrity.brokers import jvm, probe, training
+from integrity.brokers import embedded, jvm, probe, training
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import driver, wire
 from integrity.faults import process
 from integrity.faults.network import Proxy
-from integrity.waiting import WaitTimeout, wait_until
+from integrity.waiting import WaitTimeout, attended, nothing, wait_until
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a process has open is told on Linux")
 
@@ -177,6 +177,22 @@ def test_discard_leaves_no_process_and_no_folder(run, kafka):
     broker.discard()
     assert not psutil.pid_exists(pid)
     assert not folder.exists()
+
+
+def test_a_process_that_does_not_end_is_told_as_such_and_discarded_later(run, monkeypatch):
+    """One that waits for a disk that never answers takes no signal. Here none is sent."""
+    broker = EmbeddedBroker(BrokerConfig(), distribution=None, run=run)
+    with subprocess.Popen(["sleep", "60"]) as broker._process:
+        try:
+            with monkeypatch.context() as stuck:
+                stuck.setattr(broker, "_signal", lambda number: None)
+                stuck.setattr(embedded, "KILL_SECONDS", 0.2)
+                with pytest.raises(BrokerFailed, match=r"process \d+ of broker 1 to end, which was killed, in vain"):
+                    attended(broker.discard, nothing, seconds=10)
+            broker.discard()
+            assert broker._process.poll() is not None
+        finally:
+            broker._process.kill()
 
 
 def test_a_restart_that_did_not_happen_is_noticed(own, monkeypatch):

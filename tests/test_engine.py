@@ -86,6 +86,14 @@ def test_a_run_that_ends_asks_the_engine_for_what_is_left(tmp_path: Path, fake: 
     assert said == []
 
 
+@pytest.mark.parametrize("names", [[], None])
+def test_a_container_without_a_name_is_removed_as_well(fake: FakeEngine, names: list[str] | None) -> None:
+    """One that the engine calls dead has none: its removal had failed halfway, and the name was free already."""
+    fake.answers["/containers/json"] = says([{"Id": "0123456789abcdef", "Names": names}])
+    fake.answers["/containers/0123456789abcdef"] = says({})
+    assert engine.remove_leftovers("0").containers == ["0123456789ab"]
+
+
 @pytest.mark.parametrize("failure", ["an error", "no answer", "a lost connection", "an error while removing"])
 def test_an_engine_that_fails_does_not_hold_up_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeEngine, said: list[str], failure: str

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from integrity import progress
+from integrity.brokers import kinds
+from integrity.brokers.base import Broker, BrokerFailed
+from integrity.brokers.choice import Brokers, Choice
+from integrity.session import ONE_BROKER, Session
+from integrity.settings import Settings
 from tests.report_samples import ROOT, behave, project
 
 FEATURE = """\
@@ -171,6 +178,60 @@ def test_a_broker_that_did_not_start_costs_its_own_feature_only(tmp_path: Path) 
     seen = (tmp_path / "seen.txt").read_text()
     assert "one of the feature after harm" in seen
     assert "one that leaves a topic" not in seen
+
+
+class Pretended(Broker):
+    """A broker that is said to run; of those made after the first none starts, and none can be discarded at once."""
+
+    kind, bootstrap_servers, version, started_at, data_directory = "pretended", "127.0.0.1:1", "none", None, None
+    made = 0
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        Pretended.made += 1
+        self.is_first = Pretended.made == 1
+        self.tries = 0
+
+    def is_alive(self) -> bool:
+        return True
+
+    def log(self, mark: int = 0) -> str:
+        return ""
+
+    def await_ready(self) -> None:
+        """It is at once."""
+
+    def _launch(self) -> None:
+        if not self.is_first:
+            raise BrokerFailed("it does not start, on purpose")
+
+    def _discard(self) -> None:
+        self.tries += 1
+        if not self.is_first and self.tries < 3:
+            raise BrokerFailed("it does not go, on purpose")
+
+    _terminate = _kill = _freeze = _thaw = _launch
+
+
+def test_a_broker_launched_ahead_that_neither_starts_nor_goes_costs_the_feature_in_hand_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = SimpleNamespace(boots=True, owned=False, alone="", make=Pretended)
+    monkeypatch.setattr(kinds, "load", lambda name: lambda settings, run: kind)
+    monkeypatch.setattr(Pretended, "made", 0)
+    said: list[str] = []
+    monkeypatch.setattr(progress, "say", said.append)
+    brokers = Brokers(Settings(), Choice("pretended", "for tests"), None)
+    session = Session(Settings(), None, brokers, None)
+    session._ahead = [ONE_BROKER, ONE_BROKER]
+    session.open_feature(SimpleNamespace(tags=[]))
+    assert session.broker.is_first
+    assert session._broker_error is None
+    [line] = said
+    assert line.endswith("could not be cleaned up either: it does not go, on purpose")
+    with pytest.raises(BrokerFailed, match="could not clean up broker 1: it does not go, on purpose"):
+        brokers.discard_all()
+    brokers.discard_all()
 
 
 def test_a_feature_without_a_broker_says_so_to_a_scenario_that_wants_none_of_its_own(

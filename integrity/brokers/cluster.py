@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -80,6 +81,8 @@ class Cluster(Broker):
         self._nodes = tuple(nodes)
         self._network = network
         self._isolated: set[Broker] = set()
+        #: Whether the network once did not do as told; how it stands is then known to nobody.
+        self._network_failed = False
         self.kind = nodes[0].kind
         super().__init__(BrokerConfig(node=0, settings=nodes[0].config.settings, brokers=len(nodes)))
         self.label = "the cluster"
@@ -177,8 +180,11 @@ class Cluster(Broker):
         return all(node.refuses_connections() for node in self._nodes)
 
     def is_usable(self) -> bool:
-        """True when it is, or soon becomes, whole: all nodes there, every partition led, every replica in sync."""
-        if not self.is_alive():
+        """True when it is, or soon becomes, whole: all nodes there, every partition led, every replica in sync.
+
+        Never again once its network has failed: a broker that is still cut off is not noticed at once.
+        """
+        if self._network_failed or not self.is_alive():
             return False
         try:
             self.wait_until_whole(USABLE_SECONDS)
@@ -187,20 +193,33 @@ class Cluster(Broker):
         return True
 
     def isolate(self, node: Broker) -> None:
-        """Cut a broker off from the others. Raises NotPossible where their network cannot be cut."""
+        """Cut a broker off from the others. Raises NotPossible where their network cannot be cut.
+
+        Whatever else it raises, part of the cut may be in force: ``heal`` undoes that as well.
+        """
         if self._network is None:
             raise NotPossible("the network between these brokers cannot be cut")
+        with self._doubting_the_network():
+            self._network.isolate(node)
         self._isolated.add(node)
-        self._network.isolate(node)
         self.listener(node.label, "cut off", "from the other brokers")
 
     def heal(self) -> None:
-        """Undo every ``isolate``."""
-        if self._isolated:
-            self._network.heal()
+        """Undo every ``isolate``. Where that fails, those that were cut off count as such until it is done."""
+        if self._isolated or self._network_failed:
+            with self._doubting_the_network():
+                self._network.heal()
         for node in self._isolated:
             self.listener(node.label, "connected", "to the other brokers again")
         self._isolated.clear()
+
+    @contextmanager
+    def _doubting_the_network(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._network_failed = True
+            raise
 
     def each(self, work: Callable[[Broker], T], nodes: Iterable[Broker] | None = None) -> list[T]:
         """Do this to each node (or to these) at the same time; raises the first error, when all are through."""

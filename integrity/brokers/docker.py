@@ -31,6 +31,7 @@ from integrity.brokers.engine import (
     remove_volume,
 )
 from integrity.errors import NotPossible, Unavailable
+from integrity.waiting import scaled
 
 __all__ = ["DockerBroker", "can_pull", "engine", "environment", "has_image", "obtain_image", "remove_leftovers"]
 
@@ -55,8 +56,9 @@ FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1"
 #: slow the start.
 LOOK_SECONDS = 0.25
 
-#: How many paths one command line takes.
+#: How many paths one command line takes, and seconds, before timeout_factor, for those to be deleted.
 PATHS_AT_ONCE = 500
+DELETE_SECONDS = 60.0
 
 
 class _Run(Protocol):
@@ -257,7 +259,7 @@ class DockerBroker(Broker):
         self._signal("SIGKILL")
         # A frozen container gets the signal only when it is let go; most engines do that on their own.
         if self._state().get("Paused"):
-            self._unpause()
+            self._thaw()
 
     def _signal(self, name: str) -> None:
         from docker.errors import APIError
@@ -289,14 +291,12 @@ class DockerBroker(Broker):
         return True
 
     def _thaw(self) -> None:
-        self._container.unpause()
-
-    def _unpause(self) -> None:
         from docker.errors import APIError
 
         try:
             self._container.unpause()
         except APIError as error:
+            # One that has died or was killed meanwhile is not frozen any more; why it did is for others to tell.
             if self._state().get("Running"):
                 raise BrokerFailed(f"the engine could not thaw {self.label}: {error}") from error
 
@@ -369,10 +369,26 @@ class DockerBroker(Broker):
                 labels=self._labels,
             )
             try:
-                helper.start()
-                code = helper.wait()["StatusCode"]
-                if code:
-                    said = helper.logs().decode(errors="replace").strip()
-                    raise BrokerFailed(f"files of {self.label} could not be deleted (exit code {code}): {said}")
-            finally:
-                remove_container(self._client, helper.id)
+                self._delete_by(helper)
+            except BaseException as error:
+                try:
+                    remove_container(self._client, helper.id)
+                except Exception as consequence:  # noqa: BLE001 - what hangs can seldom be removed
+                    error.add_note(f"nor could the container that was to delete them be removed: {consequence}")
+                raise
+            remove_container(self._client, helper.id)
+
+    def _delete_by(self, helper) -> None:
+        from requests import RequestException
+
+        helper.start()
+        seconds = scaled(DELETE_SECONDS)
+        try:
+            # Unless it is told a bound, docker's library waits without one, whatever its client's is.
+            code = helper.wait(timeout=seconds)["StatusCode"]
+        except RequestException as error:
+            what = f"the engine to delete files of {self.label}"
+            raise BrokerFailed(f"waited for {what}, up to {seconds:.0f} s, in vain: {error}") from error
+        if code:
+            said = helper.logs().decode(errors="replace").strip()
+            raise BrokerFailed(f"files of {self.label} could not be deleted (exit code {code}): {said}")

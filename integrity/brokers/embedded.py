@@ -14,11 +14,19 @@ import psutil
 
 from integrity import mounts
 from integrity.brokers import jvm, kraft
-from integrity.brokers.base import BALLAST, SMALL_DISK_MIB, Broker, BrokerConfig, BrokerFailed, require_older
+from integrity.brokers.base import (
+    BALLAST,
+    KILL_SECONDS,
+    SMALL_DISK_MIB,
+    Broker,
+    BrokerConfig,
+    BrokerFailed,
+    require_older,
+)
 from integrity.brokers.distribution import Distribution, fetch
 from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
-from integrity.waiting import wait_until
+from integrity.waiting import scaled, wait_until
 
 #: Seconds for the threads of a process to stop once it was told to.
 FREEZE_SECONDS = 10.0
@@ -176,13 +184,22 @@ class EmbeddedBroker(Broker):
             return
         if self._process is not None:
             self._signal(signal.SIGKILL)
-            self._process.wait()
+            self._await_end(self._process)
         if self._folder.exists():
             mounts.unmount_below(self._folder)
             shutil.rmtree(self._folder)
         self._run.release_port(self._port)
         self._run.release_port(self._controller_port)
         self._discarded = True
+
+    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+        seconds = scaled(KILL_SECONDS)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            # The system lets no process end that waits for a disk, and the disk may never answer.
+            what = f"process {process.pid} of {self.label} to end, which was killed"
+            raise BrokerFailed(f"waited {seconds:.0f} s for {what}, in vain") from None
 
     def _settings(self) -> dict[str, str]:
         own = {

@@ -31,6 +31,9 @@ REQUEST_SECONDS = 120
 #: Seconds, before timeout_factor, between two signs of progress of a pull; a large layer is unpacked without any.
 PULL_SECONDS = 300
 
+#: Of an id, engines show so many characters to people.
+SHORT_ID = 12
+
 #: Where engines listen when nobody says otherwise (Docker, Docker Desktop), and where testcontainers is told otherwise.
 SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.docker/desktop/docker.sock")
 PROPERTIES = "~/.testcontainers.properties"
@@ -273,7 +276,9 @@ def remove_leftovers(run_id: str) -> Removed:
     with closing(engine()) as client, _one_line(lambda reason: Unavailable(f"{what}: {reason}")):
         for container in client.api.containers(all=True, filters=wanted):
             remove_container(client, container["Id"])
-            removed.containers.append(container["Names"][0].lstrip("/"))
+            # One that an earlier removal has left "dead" has lost its name.
+            names = container["Names"] or [container["Id"][:SHORT_ID]]
+            removed.containers.append(names[0].lstrip("/"))
         for volume in client.volumes.list(filters=wanted):
             remove_volume(client, volume.name)
             removed.volumes.append(volume.name)

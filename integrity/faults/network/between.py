@@ -10,8 +10,10 @@ Client ids: ``ReplicaFetcherThread`` uses ``broker-N-fetcher-F``, ``KafkaRaftMan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from integrity.brokers.base import Broker
+from integrity.endings import end_all
 from integrity.faults.network.fault import Fault
 from integrity.faults.network.proxy import Proxy
 from integrity.listening import Listener
@@ -68,16 +70,22 @@ class Between:
     def isolate(self, node: Broker) -> None:
         """Cut this broker off from all others, both ways: packets vanish, and come when it is over."""
         number = node.config.node
-        silence = self._proxy.blackhole
-        self._faults += [silence(link=_brokers(number)), silence(link=_quorum(number))]
-        for client in (f"broker-{number}-*", f"raft-client-{number}", str(number)):
-            self._faults.append(silence(client=client))
+        clients = (f"broker-{number}-*", f"raft-client-{number}", str(number))
+        places = [{"link": _brokers(number)}, {"link": _quorum(number)}, *({"client": client} for client in clients)]
+        for place in places:
+            # Kept one by one: when the next one fails, ``heal`` has to lift those that are in force.
+            self._faults.append(self._proxy.blackhole(**place))
 
     def heal(self) -> None:
-        """Let everybody reach everybody again."""
-        faults, self._faults = self._faults, []
-        for fault in faults:
-            fault.lift()
+        """Let everybody reach everybody again, also where ``isolate`` failed halfway.
+
+        Raises the first error once all is tried; what could not be lifted is tried again by the next call.
+        """
+        end_all([partial(self._lift, fault) for fault in self._faults])
+
+    def _lift(self, fault: Fault) -> None:
+        fault.lift()
+        self._faults.remove(fault)
 
     def close(self) -> None:
         """End the links. Raises ProxyFailed when they were gone before."""

@@ -48,10 +48,13 @@ class Fault:
         )
 
     def lift(self) -> None:
-        """End it; more than once is fine. What is under way (a delay, a rewriting) is carried out."""
+        """End it; more than once is fine, and where that failed the next call tries again.
+
+        What is under way (a delay, a rewriting) is carried out.
+        """
         if not self.lifted:
-            self.lifted = True
             self._proxy._lift(self)
+            self.lifted = True
 
     def __enter__(self) -> Fault:
         return self
