@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,8 @@ from integrity.history.on_disk import Row
 from integrity.reports.model import ScenarioFacts
 from integrity.scene import Scene
 from integrity.scenes import in_sync, load, moves, replicas, replication
+from integrity.scenes.copying import Copying
+from integrity.scenes.gate import Gate
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import _differences
@@ -243,6 +246,7 @@ def _waits_in_vain() -> None:
     [
         (moves.pass_the_lead_on, Cluster, "states", _tells_nothing, "somebody to tell how topic-"),
         (moves.pass_the_lead_on, administration, "move_replicas", nothing, r"broker \d to be the one that should lead"),
+        (moves.pass_the_lead_on, Cluster, "wait_until_whole", _waits_in_vain, "every replica to be in sync"),
         (moves.pass_the_lead_on, administration, "elect_preferred", nothing, r"broker \d to lead"),
         (moves.move_replicas, Cluster, "states", _tells_nothing, "somebody to tell where the replicas of topic-"),
         (moves.move_replicas, administration, "move_replicas", nothing, "the replicas to be moved to "),
@@ -404,16 +408,28 @@ def test_the_network_of_brokers_that_cannot_be_discarded_is_closed_and_theirs_is
 def test_replicas_that_differ_are_told_apart():
     same = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 1, 1)]
     other = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 2, 0)]
-    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): list(same)}}) == []
-    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): other}}) == [
+    both = {("t", 0): ["broker 1", "broker 2"]}
+    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): list(same)}}, both) == []
+    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): other}}, both) == [
         "t-0: broker 1 has message 1 of publisher 1 at offset 1, broker 2 has message 0 of publisher 2 at offset 1"
     ]
-    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): same[:1]}}) == [
+    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): same[:1]}}, both) == [
         "t-0: broker 1 has message 1 of publisher 1 at offset 1, broker 2 has nothing more"
     ]
 
 
+def test_a_replica_that_has_nothing_at_all_differs_from_one_that_has_something():
+    """It is in no file of that broker's, and differs the most."""
+    held = {"broker 1": {}, "broker 2": {("t", 0): [Row("t", 0, 0, 1, 0)]}, "broker 3": {}}
+    assert _differences(held, {("t", 0): ["broker 1", "broker 2"]}) == [
+        "t-0: broker 1 has nothing more, broker 2 has message 0 of publisher 1 at offset 0"
+    ]
+    assert _differences(held, {("t", 0): ["broker 2"]}) == [], "the others have no replica of it"
+
+
 def test_replicas_that_never_agree_are_a_failure(monkeypatch):
+    told = True
+
     class Node:
         def __init__(self, label: str) -> None:
             self.label = label
@@ -423,14 +439,26 @@ def test_replicas_that_never_agree_are_a_failure(monkeypatch):
             yield Path(self.label)
 
     nodes = [Node("broker 1"), Node("broker 2")]
-    whole = SimpleNamespace(nodes=nodes, wait_until_whole=lambda: None, check_alive=lambda: None)
+    whole = SimpleNamespace(
+        nodes=nodes,
+        node=lambda number: nodes[number - 1],
+        states=lambda topics: {("t", 0): State(1, 0, (1, 2), frozenset({1, 2}))} if told else {},
+        wait_until_whole=lambda: None,
+        check_alive=lambda: None,
+    )
     at_work = SimpleNamespace(going_on=contextlib.nullcontext)
     monkeypatch.setattr(replicas, "as_cluster", lambda _: whole)
     monkeypatch.setattr(replicas, "CATCH_UP_SECONDS", 0.2)
     rows = {"broker 1": [Row("t", 0, 0, 1, 0)], "broker 2": [Row("t", 0, 0, 1, 7)]}
     monkeypatch.setattr(replicas.on_disk, "records", lambda directory, topics: iter(rows[directory.name]))
+    scene = SimpleNamespace(broker=None, topics=["t"], partitions={"t": 1}, part=lambda kind: at_work)
     with pytest.raises(AssertionError, match="broker 2 has message 7 of publisher 1 at offset 0"):
-        replicas.require_alike(SimpleNamespace(broker=None, topics=["t"], part=lambda kind: at_work))
+        replicas.require_alike(scene)
+    rows["broker 2"] = rows["broker 1"]
+    replicas.require_alike(scene)
+    told = False
+    with pytest.raises(AssertionError, match="nobody tells where every partition has its replicas"):
+        replicas.require_alike(scene)
 
 
 def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
@@ -455,6 +483,11 @@ def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
         recovered=lambda: None,
     )
     scene = SimpleNamespace(part=lambda kind: load if kind is in_sync.Load else replication)
+    with monkeypatch.context() as briefly:
+        briefly.setattr(in_sync, "ROLE_SECONDS", 0.1)
+        briefly.setattr(in_sync.process, "restart", lambda node, how, while_down: while_down())
+        with pytest.raises(AssertionError, match=r"and publishing is not refused: waited .* 0 refused, 0 acknow"):
+            in_sync.refuse_for_a_while(scene)
     monkeypatch.setattr(in_sync, "_wait_for_refusals", refusals)
     monkeypatch.setattr(in_sync.process, "restart", lambda node, how, while_down: while_down())
     with pytest.raises(AssertionError, match="1 messages were acknowledged by too few"):
@@ -490,10 +523,74 @@ def test_the_work_has_to_go_on_after_each_broker_of_a_rolling_restart(monkeypatc
         goes_on_without=lambda node: did.append(f"without {node.label}"),
         recovered=lambda: did.append("recovered"),
     )
-    monkeypatch.setattr(process, "restart", lambda node, how, while_down: while_down())
+    monkeypatch.setattr(process, "restart", lambda node, how, while_down: (did.append("down"), while_down()))
     outages = Outages(SimpleNamespace(part=lambda kind: replication))
-    outages.roll("stopped", after_each=lambda: did.append("seen to go on"))
-    assert did == [each for number in (2, 3, 1) for each in (f"without broker {number}", "recovered", "seen to go on")]
+    outages.roll(
+        "stopped",
+        before_each=lambda: did.append("held"),
+        once_down=lambda: did.append("let go"),
+        after_each=lambda: did.append("seen to go on"),
+    )
+    assert did == [
+        each
+        for number in (2, 3, 1)
+        for each in ("held", "down", "let go", f"without broker {number}", "recovered", "seen to go on")
+    ]
+
+
+def test_brokers_are_killed_while_every_copier_is_in_a_transaction_and_let_it_go_on_at_once():
+    """A kill between two transactions would prove nothing of them, and one that is held cannot go on."""
+    seen = []
+
+    class Killed:
+        def roll(self, how: str, before_each, once_down, after_each) -> None:
+            for _ in range(2):
+                before_each()
+                seen.append([copier.gate.is_waited_at for copier in copiers])
+                once_down()
+                after_each()
+
+    class Copier(SimpleNamespace):
+        def __init__(self) -> None:
+            super().__init__(gate=Gate(), check=lambda: None, words=str, is_over=False)
+            self.thread = threading.Thread(target=self.work)
+            self.thread.start()
+
+        def work(self) -> None:
+            while not self.is_over:
+                self.gate.wait(10)
+
+    copiers = [Copier(), Copier()]
+    parts = {Outages: Killed(), Load: SimpleNamespace(going_on=contextlib.nullcontext, check=lambda: None)}
+    copying = Copying(SimpleNamespace(part=parts.get))
+    copying._copiers, copying._wait_for_more = copiers, lambda: None
+    try:
+        copying._kill_every_broker()
+    finally:
+        for copier in copiers:
+            copier.is_over = True
+            copier.gate.open()
+            copier.thread.join(10)
+    assert seen == [[True, True]] * 2
+
+
+def test_a_broker_with_two_roles_has_both_when_it_is_taken_down(scene, monkeypatch):
+    """They may part while clients begin their work, on a busy machine; then the fault is another one."""
+    part = scene.part(Replication)
+    part.create_topic(1, 3, 2, led_by_controller=True)
+    assert part.holder(replication.BOTH) is part.cluster.controller()
+    other = part.followers()[0]
+    monkeypatch.setattr(Cluster, "controller", lambda cluster: other)
+    with pytest.raises(process.FaultNotProven, match="leads, and another broker has become the controller"):
+        part.holder(replication.BOTH)
+
+
+def test_that_a_broker_led_nothing_is_no_broken_promise():
+    part = Replication(SimpleNamespace())
+    with pytest.raises(process.FaultNotProven, match="led none of the partitions at that moment"):
+        part.require_other_leaders()
+    part.had_other_leaders.add("t-0")
+    part.require_other_leaders()
 
 
 def test_brokers_that_were_all_down_are_waited_for_as_those_whose_work_has_to_go_on(monkeypatch):

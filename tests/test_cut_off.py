@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from integrity.brokers.base import BrokerConfig
+from integrity.brokers.cluster import Cluster
+from integrity.faults.network import ProxyFailed, between
+from integrity.faults.network.fault import Fault
 from integrity.faults.process import FaultNotProven
 from integrity.history.schema import TABLES, UNKNOWN
 from integrity.scenes.cut_off import CutOff
@@ -48,7 +52,7 @@ def cut_off(folder: Path, history: History, *held: int) -> CutOff:
     replication = SimpleNamespace(cluster=SimpleNamespace(nodes=nodes))
     scene = SimpleNamespace(part=lambda _: replication, verdict=lambda: None, folder=folder, topics=["t"])
     part = CutOff(scene)
-    part._stranded_publisher = STRANDED
+    part._stranded_publisher, part._stranded = STRANDED, {1, 2}
     return part
 
 
@@ -81,6 +85,13 @@ def test_what_was_given_up_and_seen_by_nobody_is_not_found(tmp_path):
 )
 def test_what_only_the_old_leader_had_is_found_wherever_it_is_seen(tmp_path, made, held, found):
     assert cut_off(tmp_path, made, *held).stranded_that_were_seen() == found
+
+
+def test_what_the_old_leader_never_had_may_be_taken_by_the_next_one(tmp_path):
+    """Protects from blaming Kafka for what a busy client had not sent to anybody before the cut."""
+    part = cut_off(tmp_path, history(acknowledged=3, read=3), 3, 3, 3)
+    part._stranded = {7}
+    assert part.stranded_that_were_seen() == []
 
 
 def test_it_is_not_said_of_a_leader_that_had_nothing_alone(tmp_path):
@@ -174,3 +185,120 @@ def test_a_cut_that_lets_something_through_is_not_proven(each_round: Any):
     with pytest.raises(FaultNotProven, match=r"cut off from broker 2, and yet messages got through: \d to "):
         part.cut_clients_off("leader")
     assert lifted == ["broker 2"]
+
+
+# -- a network that does not do as told -------------------------------------------------------------------
+class Stubborn:
+    """A proxy without a process: what is to be in force is, except that the commands with these numbers fail."""
+
+    def __init__(self, fail_at: tuple[int, ...]) -> None:
+        self.links: dict[str, SimpleNamespace] = {}
+        self.in_force: list[int] = []
+        self._fail_at = fail_at
+        self._commands = 0
+
+    def link(self, name: str, broker: str) -> SimpleNamespace:
+        return self.links.setdefault(name, SimpleNamespace(address=broker))
+
+    def blackhole(self, **where: str) -> Fault:
+        self._command()
+        self.in_force.append(self._commands)
+        return Fault(self, self._commands, "blackhole")
+
+    def _lift(self, fault: Fault) -> None:
+        self._command()
+        self.in_force.remove(fault.number)
+
+    def _command(self) -> None:
+        self._commands += 1
+        if self._commands in self._fail_at:
+            raise ProxyFailed(f"command {self._commands} failed, on purpose")
+
+
+class Node(SimpleNamespace):
+    """A broker of which its cluster asks no more than what is said here."""
+
+    __hash__ = object.__hash__
+
+
+@pytest.fixture
+def severable(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Cluster, Stubborn, list[str]]]:
+    """Makes a cluster that is whole, its network's proxy, and what is heard of them."""
+
+    def make(*fail_at: int) -> tuple[Cluster, Stubborn, list[str]]:
+        proxy, heard = Stubborn(fail_at), []
+        run = SimpleNamespace(lease_port=lambda: 1)
+        monkeypatch.setattr(between, "Proxy", lambda run: proxy)
+        monkeypatch.setattr(Cluster, "wait_until_whole", lambda cluster, seconds: None)
+        nodes = [
+            Node(
+                config=BrokerConfig(node=number),
+                label=f"broker {number}",
+                kind="embedded",
+                bootstrap_servers=f"127.0.0.1:{number}",
+                controller_address=f"127.0.0.1:{number}0",
+                is_frozen=False,
+                adopt=lambda settings: None,
+                is_alive=lambda: True,
+            )
+            for number in (1, 2, 3)
+        ]
+        cluster = Cluster(nodes, between.Between(run, nodes))
+        cluster.listener = lambda subject, what, detail: heard.append(f"{subject} {what}")
+        return cluster, proxy, heard
+
+    return make
+
+
+def test_a_network_that_was_cut_and_healed_is_as_before(severable):
+    cluster, proxy, heard = severable()
+    cluster.isolate(cluster.node(1))
+    assert proxy.in_force == [1, 2, 3, 4, 5]
+    assert cluster.any_address() == cluster.node(2).bootstrap_servers
+    cluster.heal()
+    assert proxy.in_force == []
+    assert cluster.any_address() == cluster.node(1).bootstrap_servers
+    assert heard == ["broker 1 cut off", "broker 1 connected"]
+    assert cluster.is_usable()
+
+
+@pytest.mark.parametrize("failing", [1, 2, 5])
+def test_a_cut_that_fails_halfway_is_healed_and_nobody_counts_as_cut_off(severable, failing):
+    """Nor does such a cluster serve another scenario: which of its links are silent is not known for sure."""
+    cluster, proxy, heard = severable(failing)
+    with pytest.raises(ProxyFailed, match=f"command {failing} failed"):
+        cluster.isolate(cluster.node(1))
+    assert len(proxy.in_force) == failing - 1
+    assert cluster.any_address() == cluster.node(1).bootstrap_servers
+    cluster.heal()
+    assert proxy.in_force == []
+    assert heard == []
+    assert not cluster.is_usable()
+
+
+def test_healing_lifts_all_it_can_and_the_rest_when_it_is_tried_again(severable):
+    cluster, proxy, heard = severable(7, 9, 11)  # the lifting of the second and the fourth, and then of the second
+    cluster.isolate(cluster.node(1))
+    with pytest.raises(ProxyFailed, match="command 7 failed") as told:
+        cluster.heal()
+    assert told.value.__notes__ == ["And after that: ProxyFailed: command 9 failed, on purpose"]
+    assert proxy.in_force == [2, 4]
+    with pytest.raises(ProxyFailed, match="command 11 failed"):
+        cluster.heal()
+    assert proxy.in_force == [2]
+    assert cluster.any_address() == cluster.node(2).bootstrap_servers, "it is cut off still"
+    assert heard == ["broker 1 cut off"]
+    cluster.heal()
+    assert proxy.in_force == []
+    assert heard == ["broker 1 cut off", "broker 1 connected"]
+    assert not cluster.is_usable()
+
+
+def test_a_cut_that_fails_is_healed_by_the_scenario(severable, monkeypatch):
+    cluster, proxy, _ = severable(3)
+    replication = SimpleNamespace(cluster=cluster, holder=lambda role: cluster.node(1))
+    part = CutOff(SimpleNamespace(part=lambda kind: replication))
+    monkeypatch.setattr(part, "_publisher_that_knows_only", lambda node: nullcontext())
+    with pytest.raises(ProxyFailed, match="command 3 failed"):
+        part.isolate("follower")
+    assert proxy.in_force == []

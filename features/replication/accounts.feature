@@ -12,7 +12,7 @@ Feature: Groups and transactions survive the loss of the broker that keeps their
     That broker leads partitions as well, which others take over.
     Not promised: that a commit succeeds at once while nobody coordinates.
 
-    Scenario: A group is handed everything, and nothing that it had committed, when its coordinator is killed
+    Scenario: A group is handed everything, and nothing again that it had committed, when its coordinator is killed
       Given a publisher is at work
       And a consumer group with 2 members at work, whose sessions last longer than a restart
       When the coordinator of the group is killed and started again in the middle of it

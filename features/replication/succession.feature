@@ -15,7 +15,7 @@ Feature: Acknowledged messages survive lost successors and silent leaders
       Given a topic with 1 partition and 3 replicas, 2 of which must be in sync, led by the controller
       And 2 publishers are at work
       And a reader follows them
-      When the leader is killed and started again in the middle of it
+      When the leader and controller is killed and started again in the middle of it
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
 

@@ -87,16 +87,29 @@ class Copying:
         (in its log: "Couldn't find leader endpoint ... can be skipped"), and to call the transaction complete with no
         mark of it in them. A publisher that is let into its next transaction knows that the one before is complete.
         """
-        gates = [copier.gate for copier in self._copiers]
         try:
-            self._wait(holding(gates), "every copier to be in the middle of a transaction")
+            self._hold()
             self._scene.restart("killed")
         finally:
-            for gate in gates:
-                gate.open()
+            self._let_go()
 
     def _kill_every_broker(self) -> None:
-        self._scene.part(Outages).roll("killed", after_each=self._wait_for_more)
+        """Kill each while every copier is in the middle of a transaction; they go on while it is down."""
+        outages = self._scene.part(Outages)
+        try:
+            outages.roll("killed", before_each=self._hold, once_down=self._let_go, after_each=self._wait_for_more)
+        finally:
+            self._let_go()
+
+    def _hold(self) -> None:
+        """Hold every copier in the middle of a transaction."""
+        self._wait(
+            holding([copier.gate for copier in self._copiers]), "every copier to be in the middle of a transaction"
+        )
+
+    def _let_go(self) -> None:
+        for copier in self._copiers:
+            copier.gate.open()
 
     def _cut_connections(self) -> None:
         proxy = self._scene.part(Wire).proxy

@@ -34,8 +34,9 @@ class CutOff:
         self._scene = scene
         self._replication = scene.part(Replication)
         self._proxy: Proxy | None = None
-        #: The publisher whose messages, from its second on, only the leader that was cut off had.
+        #: The publisher whose messages only the leader that was cut off had, and their sequence numbers.
         self._stranded_publisher: int | None = None
+        self._stranded: set[int] = set()
 
     # -- a broker from the others -------------------------------------------------------------------------
     def isolate(self, role: str) -> None:
@@ -47,8 +48,8 @@ class CutOff:
             if leads:
                 publisher.publish(self._scene.topics[0], 1)
                 acknowledged(publisher, 1)
-            cluster.isolate(node)
             try:
+                cluster.isolate(node)
                 if leads:
                     self._strand(publisher, node)
                     self._publish_to_the_others(node)
@@ -73,7 +74,7 @@ class CutOff:
         publisher.publish(self._scene.topics[0], STRANDED)
         # Some of them: the client gives up after a second, before it has sent all of them if the machine is busy.
         stored = wait_until(
-            lambda: max(0, self._stored(publisher.id, node) - 1),
+            lambda: self._stored(publisher.id, node) - {0},
             what=f"{node.label} to store what it cannot acknowledge",
             seconds=STORE_SECONDS,
             check=self._scene.connection.check,
@@ -81,8 +82,9 @@ class CutOff:
         )
         if publisher.counts["acknowledged"] > 1:
             raise FaultNotProven(f"{node.label} was cut off, and its followers still confirm what it stores")
-        self._stranded_publisher = publisher.id
-        self._scene.note(node.label, "has stored", f"{stored} messages that no follower has")
+        # No others: what the client has not sent to it by now may be taken by whoever leads next.
+        self._stranded_publisher, self._stranded = publisher.id, stored
+        self._scene.note(node.label, "has stored", f"{len(stored)} messages that no follower has")
 
     def _publish_to_the_others(self, node: Broker) -> None:
         """Let somebody who asks the others publish; a client that reaches the old leader may go on believing it."""
@@ -94,10 +96,11 @@ class CutOff:
             publisher.publish(self._scene.topics[0], STRANDED)
             acknowledged(publisher, STRANDED)
 
-    def _stored(self, publisher: int, node: Broker) -> int:
-        """How many of the publisher's messages the broker holds."""
+    def _stored(self, publisher: int, node: Broker) -> set[int]:
+        """The sequence numbers of the publisher's messages that the broker holds."""
         with node.look() as directory:
-            return sum(row.publisher == publisher for row in on_disk.records(directory, self._scene.topics))
+            rows = on_disk.records(directory, self._scene.topics)
+            return {row.sequence for row in rows if row.publisher == publisher}
 
     def stranded_that_were_seen(self) -> list[str]:
         """Where messages that only the old leader had were seen: acknowledged, read, on a broker; in words."""
@@ -106,9 +109,9 @@ class CutOff:
         self._scene.verdict()
         cluster = self._replication.cluster
         found = [
-            f"{node.label} holds {count - 1}"
+            f"{node.label} holds {len(its)}"
             for node in cluster.nodes
-            if (count := self._stored(self._stranded_publisher, node)) > 1
+            if (its := self._stored(self._stranded_publisher, node) & self._stranded)
         ]
         for table, what, condition in (
             ("sends", "acknowledged", "AND outcome = 'acknowledged'"),
@@ -121,9 +124,9 @@ class CutOff:
 
     def _count(self, table: str, condition: str) -> int:
         parts = str(self._scene.folder / table / "*.parquet")
-        query = f"SELECT count(*) FROM read_parquet(?) WHERE publisher = ? AND sequence > 0 {condition}"
+        query = f"SELECT count(*) FROM read_parquet(?) WHERE publisher = ? AND list_contains(?, sequence) {condition}"
         with connect() as database:
-            return database.execute(query, [parts, self._stranded_publisher]).fetchone()[0]
+            return database.execute(query, [parts, self._stranded_publisher, sorted(self._stranded)]).fetchone()[0]
 
     # -- the clients from a broker ------------------------------------------------------------------------
     def watch_the_way(self) -> None:

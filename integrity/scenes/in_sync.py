@@ -9,7 +9,7 @@ from integrity.faults import process
 from integrity.scene import Scene
 from integrity.scenes.load import Load
 from integrity.scenes.replication import Replication
-from integrity.waiting import wait_until
+from integrity.waiting import WaitTimeout, wait_until
 
 #: The broker's reason, NOT_ENOUGH_REPLICAS (19), in the words of kafka-python and of librdkafka.
 TOO_FEW = re.compile(r"NotEnoughReplicas|NOT_ENOUGH_REPLICAS|insufficient in-sync replicas", re.IGNORECASE)
@@ -43,12 +43,16 @@ def refuse_for_a_while(scene: Scene) -> None:
 
 
 def _wait_for_refusals(scene: Scene) -> None:
+    """Wait until more messages are refused. Raises AssertionError when none is: the brokers are to refuse them."""
     load = scene.part(Load)
     goal = load.rejected + ENOUGH_REFUSALS
-    wait_until(
-        lambda: load.rejected >= goal,
-        what="publishing to be refused",
-        seconds=ROLE_SECONDS,
-        check=load.check,
-        detail=lambda: f"{load.rejected} refused, {load.acknowledged} acknowledged",
-    )
+    try:
+        wait_until(
+            lambda: load.rejected >= goal,
+            what="publishing to be refused",
+            seconds=ROLE_SECONDS,
+            check=load.check,
+            detail=lambda: f"{load.rejected} refused, {load.acknowledged} acknowledged",
+        )
+    except WaitTimeout as timeout:
+        raise AssertionError(f"too few replicas are in sync, and publishing is not refused: {timeout}") from timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from integrity.brokers.base import Broker
 from integrity.faults import process
@@ -19,15 +20,28 @@ class Outages:
         self._scene = scene
         self._replication = scene.part(Replication)
 
-    def roll(self, how: str, after_each: Callable[[], None] = nothing) -> None:
+    def roll(
+        self,
+        how: str,
+        before_each: Callable[[], None] = nothing,
+        once_down: Callable[[], None] = nothing,
+        after_each: Callable[[], None] = nothing,
+    ) -> None:
         """Take one broker after the other down and start it, the leader last; the work goes on all the time.
 
-        after_each: what else is to be seen to go on once a broker is back. Raises Stalled when a broker's replicas do
-        not get in sync again, or somebody does not get on, before the next one is taken down.
+        before_each, once_down: what is done right before a broker is taken down, and right after. after_each: what else
+        is to be seen to go on once it is back. Raises Stalled when a broker's replicas do not get in sync again, or
+        somebody does not get on, before the next one is taken down.
         """
         replication = self._replication
+
+        def go_on_without(node: Broker) -> None:
+            once_down()
+            replication.goes_on_without(node)
+
         for node in [*replication.followers(), replication.leader()]:
-            process.restart(node, how, while_down=lambda node=node: replication.goes_on_without(node))
+            before_each()
+            process.restart(node, how, while_down=partial(go_on_without, node))
             replication.recovered()
             after_each()
 

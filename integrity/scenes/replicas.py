@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 from integrity.brokers.base import Broker
 from integrity.brokers.cluster import as_cluster
@@ -30,8 +31,13 @@ def require_alike(scene: Scene) -> None:
     found: list[str] = []
 
     def alike() -> bool:
+        states = cluster.states(scene.topics)
+        if len(states) < sum(scene.partitions[topic] for topic in scene.topics):
+            found[:] = ["nobody tells where every partition has its replicas"]
+            return False
         held = {node.label: held_by(node, scene.topics) for node in cluster.nodes}
-        found[:] = _differences(held)
+        replicas = {place: [cluster.node(number).label for number in state.replicas] for place, state in states.items()}
+        found[:] = _differences(held, replicas)
         return not found
 
     try:
@@ -55,12 +61,18 @@ def held_by(node: Broker, topics: list[str]) -> dict[Partition, list[Row]]:
     return held
 
 
-def _differences(held: dict[str, dict[Partition, list[Row]]]) -> list[str]:
-    """Of each partition the first place where two of its replicas differ, in words."""
+def _differences(
+    held: Mapping[str, Mapping[Partition, list[Row]]], replicas: Mapping[Partition, Sequence[str]]
+) -> list[str]:
+    """Of each partition the first place where two of its replicas differ, in words.
+
+    held: what each broker has, by its label. replicas: on which brokers each partition should be; one that has nothing
+    of it differs from one that has.
+    """
     found = []
-    for place in sorted(set().union(*held.values())):
-        replicas = [(label, rows[place]) for label, rows in held.items() if place in rows]
-        for (one, its), (other, others) in itertools.pairwise(replicas):
+    for place, labels in sorted(replicas.items()):
+        rows = [(label, held[label].get(place, [])) for label in labels]
+        for (one, its), (other, others) in itertools.pairwise(rows):
             pair = next((pair for pair in itertools.zip_longest(its, others) if pair[0] != pair[1]), None)
             if pair is not None:
                 found.append(f"{place[0]}-{place[1]}: {one} has {_words(pair[0])}, {other} has {_words(pair[1])}")

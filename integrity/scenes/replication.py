@@ -103,8 +103,13 @@ class Replication:
         )
 
     def holder(self, role: str) -> Broker:
-        """Who has the role now, a key of ROLES; noted in the history."""
+        """Who has the role now, a key of ROLES; noted in the history.
+
+        Raises FaultNotProven when it is two roles, and two brokers have them.
+        """
         node = ROLES[role](self)
+        if role == BOTH and self.cluster.controller() is not node:
+            raise process.FaultNotProven(f"{node.label} leads, and another broker has become the controller meanwhile")
         self._scene.note(node.label, f"is the {role}")
         return node
 
@@ -113,6 +118,11 @@ class Replication:
         number = node.config.node
         states = self.cluster.states(self._scene.topics).items()
         return [f"{topic}-{p}" for (topic, p), state in states if state.leader in (number, -1)]
+
+    def require_other_leaders(self) -> None:
+        """Raise FaultNotProven unless partitions had another leader, as the one they had was taken down."""
+        if not self.had_other_leaders:
+            raise process.FaultNotProven("the broker that was taken down led none of the partitions at that moment")
 
     # -- faults ---------------------------------------------------------------------------------------
     def restart(self, role: str, how: str, times: int = 1) -> None:
@@ -212,10 +222,14 @@ class Replication:
 #: A role that nobody has to take over.
 FOLLOWER = "follower"
 
+#: Two roles of one broker.
+BOTH = "leader and controller"
+
 #: The roles of brokers, in the features' words: of the first partition of the scene's first topic, of its one group, of
 #: its transactions.
 ROLES: dict[str, Callable[[Replication], Broker]] = {
     "leader": Replication.leader,
+    BOTH: Replication.leader,
     FOLLOWER: lambda replication: replication.followers()[0],
     "controller": lambda replication: replication.cluster.controller(),
     "coordinator of the group": Replication.group_coordinator,
