@@ -9,6 +9,7 @@ from integrity.scenes import keepsakes, retries
 from integrity.scenes.groups import Groups
 from integrity.scenes.keepsakes import Keepsakes
 from integrity.scenes.load import Load
+from integrity.scenes.reading import read_committed
 from integrity.scenes.transactions import Transactions
 from integrity.vocabulary import count, one_of, skippable
 
@@ -46,7 +47,7 @@ def a_patient_group_is_at_work(context, members):
 @then("the group has the same members with the same partitions")
 def the_group_has_the_same_members(context):
     group = context.scene.part(Groups).one
-    group.wait_for_more(1)
+    group.wait_for_commits()
     kept = context.scene.part(Keepsakes)["members"]
     assert_that(kept, is_not(empty()), "members before")
     assert_that(keepsakes.members(context.scene, group.name), equal_to(kept), "members and their partitions")
@@ -88,5 +89,5 @@ def the_open_transactions_end(context):
 
 @then("a reader of committed messages sees every committed transaction whole, and nothing of the aborted ones")
 def committed_transactions_are_whole(context):
-    context.scene.part(Transactions).read_committed()
+    read_committed(context.scene)
     assert_that(context.scene.verdict(), intact())

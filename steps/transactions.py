@@ -1,14 +1,15 @@
 """Transactional publishers, and what committed readers see of them."""
 
 from behave import given, register_type, then, when
-from hamcrest import assert_that, equal_to, is_not
+from hamcrest import assert_that, equal_to, is_not, matches_regexp
 
 from integrity.history.schema import COMMITTED
 from integrity.matchers import intact, shows_only
 from integrity.scenes import late_commit
 from integrity.scenes.copying import HARDSHIPS, Copying
-from integrity.scenes.isolation import Isolation
+from integrity.scenes.isolation import REFUSED, Isolation
 from integrity.scenes.load import Load
+from integrity.scenes.reading import read_committed
 from integrity.scenes.words import nothing
 from integrity.vocabulary import count, one_of
 
@@ -45,13 +46,14 @@ def that_publisher_goes_on(context):
 def it_is_refused(context):
     isolation = context.scene.part(Isolation)
     assert_that(isolation.late_outcome, is_not(equal_to(COMMITTED)), "what became of its transaction")
+    assert_that(isolation.refusal, matches_regexp(REFUSED), "what it was told")
     assert_that(isolation.taken_late, equal_to(0), "messages that were still taken from it")
 
 
 @then("a reader of committed messages sees nothing of it")
 def nothing_of_it_is_seen(context):
     isolation = context.scene.part(Isolation)
-    isolation.read_committed()
+    read_committed(context.scene)
     assert_that(isolation.seen_of_the_open_one(), nothing(), "messages of its transaction that were seen")
 
 
@@ -88,7 +90,7 @@ def a_late_commit(context):
 
 @then("a reader of committed messages is found to see the next transaction, although it was aborted")
 def an_aborted_read_is_found(context):
-    context.scene.part(Isolation).read_committed()
+    read_committed(context.scene)
     assert_that(context.scene.verdict(), shows_only("aborted_read"))
 
 

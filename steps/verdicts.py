@@ -59,10 +59,7 @@ def every_partition_holds(context, messages):
 
 @then("the messages of different publishers are mixed in every partition")
 def the_messages_are_mixed(context):
-    for where, records in _by_partition(context).items():
-        blocks = len({record.publisher for record in records})
-        turns = order.turns(records) + 1
-        assert_that(turns, greater_than(blocks), f"turns that {blocks} publishers took in {place(where)}")
+    order.require_mixed(context.scene.part(Reading).records)
 
 
 @then("all messages with the same key are in the same partition")

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from integrity.clients import Record
+from integrity.faults.process import FaultNotProven
 from integrity.scenes import groups
 from integrity.scenes.deliveries import Commit, Delivery, never_delivered, repeated, repeated_though_committed
 from integrity.scenes.groups import Group
-from integrity.scenes.order import overtaken, partitions_of_keys, turns
+from integrity.scenes.order import overtaken, partitions_of_keys, require_mixed, turns
 from integrity.waiting import WaitTimeout
 
 PLACE = ("orders", 0)
@@ -61,6 +62,22 @@ def test_a_group_has_enough_only_when_every_member_was_handed_some(monkeypatch: 
         group.wait_for_more(100)
 
 
+def test_members_are_known_to_the_coordinator_once_each_has_committed_something_more(monkeypatch: pytest.MonkeyPatch):
+    """Records alone prove nothing: they are fetched without asking the coordinator, a restarted one least of all."""
+
+    class Committing(Handed):
+        commits = Handed.deliveries
+
+    group = Group.__new__(Group)
+    group.name, group.members = "group", [Committing(1, 1), Committing(2, 1)]
+    group._scene = SimpleNamespace(part=lambda kind: SimpleNamespace(going_on=nullcontext))
+    group.wait_for_commits()
+    monkeypatch.setattr(groups, "READ_SECONDS", 0.1)
+    group.members = [Committing(1, 1), Committing(2, 0)]
+    with pytest.raises(WaitTimeout, match=r"to commit something more, in vain: nothing was committed by member 2$"):
+        group.wait_for_commits()
+
+
 def test_the_same_offset_of_another_partition_is_another_record():
     assert repeated(handed(0, 1) + handed(0, 1, place=OTHER)) == []
 
@@ -95,6 +112,13 @@ def test_overtaken_counts_each_record_behind_a_later_one_of_its_publisher():
 def test_turns_count_changes_of_publisher():
     assert turns([record(n, publisher=n // 2) for n in range(4)]) == 1
     assert turns([record(n, publisher=n % 2) for n in range(4)]) == 3
+
+
+def test_publishers_that_never_met_in_a_partition_prove_nothing():
+    """That they did is no promise of Kafka's: a busy machine may have run one after the other."""
+    require_mixed([record(n, publisher=n % 2) for n in range(4)])
+    with pytest.raises(FaultNotProven, match="2 publishers took 2 turns in orders-1: they never met there"):
+        require_mixed([record(n, publisher=n // 2, partition=1) for n in range(4)])
 
 
 def test_partitions_of_keys():

@@ -23,11 +23,13 @@ from integrity.prove.saboteur import Wire
 from integrity.reports.model import ScenarioFacts
 from integrity.runs import Run
 from integrity.scene import Scene
-from integrity.scenes import disk_faults, load
+from integrity.scenes import disk_faults, going_down, isolation, load, reading
 from integrity.scenes.copying import Copying
 from integrity.scenes.groups import Groups
+from integrity.scenes.isolation import REFUSED, Isolation
 from integrity.scenes.load import Load
 from integrity.scenes.stalls import Stalled
+from integrity.scenes.transactions import Transactions
 from integrity.scenes.words import behind
 from integrity.scenes.worker import Worker
 from integrity.settings import Settings, Shard
@@ -223,6 +225,57 @@ def test_a_reader_has_to_get_what_is_published_to_every_partition(
         scene.route = direct
         with pytest.raises(Stalled, match=rf"not yet read: reader 0 {topic}-2 at offset \d+"):
             work.finish_everywhere()
+
+
+def test_a_thawed_broker_that_never_answers_again_stalls_the_work(scene: Scene, monkeypatch) -> None:
+    scene.create_topic(partitions=1)
+    scene.part(Load).publish()
+    monkeypatch.setattr(going_down, "READY_SECONDS", 0.3)
+    monkeypatch.setattr(type(scene.broker), "is_usable", lambda broker: False)
+    with pytest.raises(Stalled, match=r"waited .* for broker 1 to answer again, in vain"):
+        going_down.freeze(scene, beyond_session=False)
+
+
+def test_a_committed_reader_has_to_get_to_the_end(scene: Scene, monkeypatch) -> None:
+    """A transaction whose end the broker has lost keeps every such reader before it: nothing torn would be seen."""
+    scene.create_topic(partitions=2)
+    part = scene.part(Isolation)
+    part.leave_open()
+    monkeypatch.setattr(reading, "READ_SECONDS", 1.0)
+    with pytest.raises(AssertionError, match="a reader of committed messages did not get to the end"):
+        reading.read_committed(scene)
+    assert part._open.commit() == "committed"
+    monkeypatch.undo()
+    reading.read_committed(scene)
+
+
+def test_a_transaction_that_its_broker_does_not_give_up_in_time_is_a_broken_promise(scene: Scene, monkeypatch) -> None:
+    scene.create_topic(partitions=1)
+    monkeypatch.setattr(isolation, "TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr(isolation, "NOTICE_SECONDS", 0.3)
+    with pytest.raises(AssertionError, match="a transaction that had timed out stayed open: waited"):
+        scene.part(Isolation).time_out()
+
+
+def test_an_abort_that_was_refused_is_no_abort(scene: Scene) -> None:
+    """It counts as one in the history, since nobody asked for a commit."""
+    scene.create_topic(partitions=2)
+    part = scene.part(Transactions)
+    part.leave_open(3, 10)
+    _, aborted, _ = part._open
+    part._named(aborted).close()  # a successor: the one before is fenced
+    with pytest.raises(AssertionError, match="a transaction that was to be aborted ended as aborted: ") as caught:
+        part.end_in_every_way()
+    assert re.search(REFUSED, str(caught.value))
+    assert not re.search(REFUSED, "no answer to the commit within 30 s")
+
+
+def test_a_transaction_has_messages_that_were_acknowledged(scene: Scene) -> None:
+    topic = scene.create_topic(partitions=1)
+    with scene.driver.admin(scene.connection) as admin:
+        admin.set_configs(topic, {"max.message.bytes": "1"})
+    with pytest.raises(AssertionError, match=r"not every message of a transaction was acknowledged: .*TooLarge"):
+        scene.part(Transactions).leave_open(1, 10)
 
 
 def test_equal_errors_of_several_publishers_are_counted_together(scene: Scene) -> None:

@@ -36,5 +36,6 @@ def freeze(scene: Scene, *, beyond_session: bool) -> None:
     frozen = process.freeze_and_thaw(scene.broker, until=load.wait_until_waiting, at_least=at_least)
     scene.facts.numbers["frozen for (s)"] = round(frozen, 2)
     what = f"{scene.broker.label} to answer again"
-    wait_until(scene.broker.is_usable, what=what, seconds=READY_SECONDS, check=scene.connection.check)
+    with load.going_on():
+        wait_until(scene.broker.is_usable, what=what, seconds=READY_SECONDS, check=scene.connection.check)
     load.wait_for_progress()

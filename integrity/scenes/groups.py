@@ -82,6 +82,19 @@ class Group:
             detail=lambda: ", ".join(f"member {number} was handed {more:,}" for number, more in handed().items()),
         )
 
+    def wait_for_commits(self) -> None:
+        """Wait until each of its members has committed something more: the coordinator has taken it for a member."""
+        before = {member: len(member.commits) for member in self._at_work()}
+
+        def idle() -> list[str]:
+            return [str(member.number) for member, begin in before.items() if len(member.commits) == begin]
+
+        self._wait(
+            lambda: not idle(),
+            f"every member of {self.name} to commit something more",
+            detail=lambda: f"nothing was committed by member {', '.join(idle())}",
+        )
+
     def finish(self, ends: Mapping[Partition, int]) -> None:
         """Wait until it has processed and committed everything up to these ends, then let every member leave."""
         self._wait(

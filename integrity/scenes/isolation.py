@@ -10,13 +10,14 @@ from integrity.clients.base import Partition
 from integrity.faults.network import Fault, Proxy
 from integrity.history import schema
 from integrity.history.database import connect
-from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
+from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import order, publishers
 from integrity.scenes.load import Load
 from integrity.scenes.threads import run_together
+from integrity.scenes.transactions import OPEN_SECONDS
 from integrity.scenes.wire import Wire, proven
 from integrity.scenes.words import place
-from integrity.waiting import wait_until
+from integrity.waiting import WaitTimeout, wait_until
 
 #: Messages of a transaction in each topic.
 MESSAGES = 30
@@ -24,6 +25,10 @@ MESSAGES = 30
 #: The requests a transaction is made of, and how the network fails at each of them.
 STEPS = ("AddPartitionsToTxn", "Produce", "EndTxn")
 CUTS: tuple[Callable[..., Fault], ...] = (Proxy.cut_before, Proxy.cut_inside, Proxy.lose_answer)
+
+#: What a publisher is told whose transaction the broker has ended, or whose successor has begun; in the words of
+#: kafka-python and of librdkafka.
+REFUSED = r"(?i)fenced|producer.?epoch|(txn|transaction).?state"
 
 #: Seconds after which a broker gives up a transaction that nobody ends, before timeout_factor.
 TIMEOUT_SECONDS = 2.0
@@ -41,8 +46,10 @@ class Isolation:
         self._publisher: Publisher | None = None
         #: Where the first message of the open transaction stands in each partition.
         self._first: dict[Partition, int] = {}
-        #: What the publisher was told when it tried to commit after all, and how many messages were taken from it then.
+        #: What became of its commit, and what the publisher was told, when it tried to commit after all; and how many
+        #: messages were taken from it then.
         self.late_outcome: str | None = None
+        self.refusal = ""
         self.taken_late = 0
         #: Where the last stable offset was seen beyond the open transaction's first message, in words.
         self.passed: list[str] = []
@@ -55,7 +62,7 @@ class Isolation:
         """One transaction over all topics, to be committed or aborted."""
         publisher.begin()
         for topic in self._scene.topics:
-            publisher.publish(topic, MESSAGES)
+            publisher.publish(topic, MESSAGES, partitions=range(self._scene.partitions[topic]))
         publisher.flush(PUBLISH_SECONDS)
         outcome = publisher.commit() if wanted == schema.COMMITTED else publisher.abort()
         if outcome != wanted or publisher.last_error is not None:
@@ -91,7 +98,7 @@ class Isolation:
     # -- one that is left open --------------------------------------------------------------------------------
     def leave_open(self, **options: object) -> None:
         """Begin a transaction with a message in each partition, each acknowledged, and leave it there."""
-        self._publisher = self._make(self._id, **options)
+        self._publisher = self._make(self._id, **({"transaction_timeout": OPEN_SECONDS} | options))
         self._publisher.begin()
         for topic, number in order.scene_partitions(self._scene):
             receipt = self._publisher.send_and_wait(Message(topic, b"open", partition=number), PUBLISH_SECONDS)
@@ -104,12 +111,15 @@ class Isolation:
         publishers.publish(self._scene, MESSAGES)
         with self._scene.driver.admin(self._scene.connection) as admin:
             topics = self._scene.topics
-            wait_until(
-                lambda: admin.end_offsets(topics, committed_only=True) == admin.end_offsets(topics),
-                what="the broker to give up a transaction that nobody ends",
-                seconds=NOTICE_SECONDS,
-                check=self._scene.connection.check,
-            )
+            try:
+                wait_until(
+                    lambda: admin.end_offsets(topics, committed_only=True) == admin.end_offsets(topics),
+                    what="the broker to give up a transaction that nobody ends",
+                    seconds=NOTICE_SECONDS,
+                    check=self._scene.connection.check,
+                )
+            except WaitTimeout as timeout:
+                raise AssertionError(f"a transaction that had timed out stayed open: {timeout}") from timeout
 
     def hand_over(self) -> None:
         """Leave a transaction open, and let a successor with the same transactional id begin, which commits its own."""
@@ -125,12 +135,12 @@ class Isolation:
         """
         publisher = self._open
         before = publisher.counts["acknowledged"]
-        self.late_outcome = publisher.commit()
+        self.late_outcome, self.refusal = publisher.commit(), publisher.last_error or "nothing"
         for topic in self._scene.topics:
             publisher.publish(topic, MESSAGES)
         publisher.flush(PUBLISH_SECONDS)
         self.taken_late = publisher.counts["acknowledged"] - before
-        self._scene.note(f"publisher {publisher.id}", "refused", publisher.last_error or "")
+        self._scene.note(f"publisher {publisher.id}", "refused", self.refusal)
 
     def publish_behind(self, times: int) -> None:
         """Let others publish and commit behind the open transaction, looking for the last stable offset each time."""
@@ -157,11 +167,6 @@ class Isolation:
         return self._publisher
 
     # -- what was seen ----------------------------------------------------------------------------------------
-    def read_committed(self) -> None:
-        """Read everything as a reader that sees committed transactions only, into the history."""
-        with self._scene.driver.reader(self._scene.connection, self._scene.recorder, committed_only=True) as reader:
-            reader.read_to_end(self._scene.topics, READ_SECONDS)
-
     def seen_of_the_open_one(self) -> list[str]:
         """Where a committed reader saw messages of the publisher whose transaction was left open, in words."""
         self._scene.verdict()

@@ -11,7 +11,9 @@ from itertools import pairwise
 
 from integrity.clients import Record
 from integrity.clients.base import Partition
+from integrity.faults.process import FaultNotProven
 from integrity.scene import Scene
+from integrity.scenes.words import place
 
 
 def in_turn(scene: Scene) -> list[int]:
@@ -48,6 +50,14 @@ def partitions_of_keys(records: Iterable[Record]) -> dict[bytes | None, set[Part
 def turns(records: Sequence[Record]) -> int:
     """How often, from one record to the next, the publisher changes: 0 when each one's messages lie in one block."""
     return sum(before.publisher != after.publisher for before, after in pairwise(records))
+
+
+def require_mixed(records: Iterable[Record]) -> None:
+    """Raise FaultNotProven where publishers were at work one after the other: there, no order can be broken."""
+    for where, its in by_partition(records).items():
+        blocks, seen = len({record.publisher for record in its}), turns(its) + 1
+        if seen <= blocks:
+            raise FaultNotProven(f"{blocks} publishers took {seen} turns in {place(where)}: they never met there")
 
 
 def overtaken(records: Iterable[Record]) -> int:

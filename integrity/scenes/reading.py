@@ -54,6 +54,19 @@ class Reading:
         """Nothing is under way."""
 
 
+def read_committed(scene: Scene) -> None:
+    """Read everything as a reader that sees committed transactions only, into the history.
+
+    Raises AssertionError when a partition could not be read to its end: nothing of a transaction is seen by a reader
+    that stands before it, as where the broker has lost how it ended.
+    """
+    with scene.driver.reader(scene.connection, scene.recorder, committed_only=True) as reader:
+        result = reader.read_to_end(scene.topics, READ_SECONDS)
+    if not result.complete:
+        scene.connection.check()
+        raise AssertionError(f"a reader of committed messages did not get to the end: {result}")
+
+
 def publish_a_day(scene: Scene) -> None:
     """Publish a message for each minute of DAY, to all partitions in turn; all must be acknowledged."""
     partitions = order.in_turn(scene)

@@ -11,9 +11,10 @@ from collections import Counter
 
 from integrity.clients import Publisher
 from integrity.history import schema
-from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
+from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes.following import POLL_SECONDS
 from integrity.scenes.load import Load
+from integrity.scenes.reading import read_committed
 from integrity.scenes.worker import Worker
 from integrity.waiting import wait_until
 
@@ -107,8 +108,7 @@ class Transacting:
         self._scene.part(Load).wait_for_progress()
         self.close()
         self._scene.part(Load).finish()
-        with self._scene.driver.reader(self._scene.connection, self._scene.recorder, committed_only=True) as reader:
-            reader.read_to_end(self._scene.topics, READ_SECONDS)
+        read_committed(self._scene)
         for outcome, count in self.outcomes.items():
             self._scene.facts.numbers[f"transactions {outcome}"] = count
 
