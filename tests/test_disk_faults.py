@@ -1,18 +1,27 @@
-"""Faults of a broker's disk: what they change, and what they refuse to touch. No broker runs here."""
+"""Faults of a broker's disk: what they change, what they refuse to touch, and what is made of the broker's answer.
+
+No broker runs here.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from integrity import mounts
+from integrity.brokers.base import BrokerFailed
 from integrity.brokers.kraft import CLUSTER_ID
+from integrity.clients.base import Connection
 from integrity.errors import NotPossible
 from integrity.faults.disk import DataFiles, checkpoints, damage, own_files, power, segments
 from integrity.faults.disk.files import Refused, prove_own
+from integrity.faults.process import FaultNotProven
+from integrity.scenes import disk_faults
 
 INDEX_BYTES = 1000
 
@@ -24,14 +33,43 @@ class Down:
 
     def __init__(self, folder: Path, alive: bool = False) -> None:
         self.folder, self.alive = folder, alive
+        self.logged = "what it logged before, since clean shutdown file was found\n"
 
     def is_alive(self) -> bool:
         return self.alive
 
     def files(self):
-        from contextlib import nullcontext
-
         return nullcontext(self.folder)
+
+    def log_mark(self) -> int:
+        return len(self.log())
+
+    def log(self, mark: int = 0) -> str:
+        return self.logged[mark:]
+
+    def peek(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+
+class Harmed:
+    """A scene as a fault sees it. Its broker logs ``logs`` at its start; stop, start: what goes wrong with either."""
+
+    def __init__(self, folder: Path, *, logs: str = "", stop: str = "", start: str = "") -> None:
+        self.broker = Down(folder)
+        self.topics = ["orders"]
+        self.facts = SimpleNamespace(numbers={})
+        self._logs, self._stop, self._start = logs, stop, start
+
+    def note(self, subject: str, what: str, detail: str = "") -> None:
+        """Nobody reads it."""
+
+    def restart(self, how: str, while_down) -> None:
+        if self._stop:
+            raise BrokerFailed(self._stop)
+        while_down()
+        self.broker.logged += self._logs
+        if self._start:
+            raise BrokerFailed(self._start)
 
 
 def a_batch(base_offset: int, records: int = 3) -> bytes:
@@ -179,6 +217,74 @@ def test_a_flipped_bit_is_one_bit(data):
 
 def test_damage_that_finds_nothing_says_so(data):
     assert damage.flip_bit(DataFiles(data), ["no such topic"]) == 0
+
+
+# -- what the broker makes of it --------------------------------------------------------------------------
+FAULTS = {
+    "damage": lambda scene: disk_faults.damage(scene, "killed", "its index files are deleted"),
+    "power loss": lambda scene: disk_faults.lose_power(scene),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_broker_that_does_not_start_with_its_harmed_files_breaks_the_promise(data, fault):
+    """It was told as "could not be checked", while the features say that such a thing costs time and nothing else."""
+    with pytest.raises(AssertionError, match="does not come back: broker 1 died on its own"):
+        fault(Harmed(data, start="broker 1 died on its own"))
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_broker_that_cannot_be_taken_down_to_be_harmed_breaks_no_promise(data, fault):
+    with pytest.raises(BrokerFailed, match="waited in vain"):
+        fault(Harmed(data, stop="waited in vain"))
+
+
+def test_a_forged_mark_of_an_orderly_stop_has_to_be_believed(data):
+    """Otherwise the broker goes through its files as after any crash, and nothing is shown of the mark."""
+    forged = "the mark of an orderly stop is forged"
+    with pytest.raises(FaultNotProven, match="since clean shutdown file was found"):
+        disk_faults.damage(
+            Harmed(data, logs="Recovering 3 logs from data since no clean shutdown file was found"), "killed", forged
+        )
+    (data / checkpoints.CLEAN_SHUTDOWN).unlink()
+    disk_faults.damage(
+        Harmed(data, logs="Skipping recovery of 3 logs from data since clean shutdown file was found"), "killed", forged
+    )
+
+
+def test_what_is_acknowledged_and_not_flushed_with_every_message_breaks_the_promise(data, monkeypatch):
+    """It was told as a wait of the suite's in vain: "could not be checked"."""
+    monkeypatch.setattr(disk_faults, "_set_configs", lambda scene, configs: None)
+    monkeypatch.setattr(disk_faults, "NOTE_SECONDS", 0.01)
+    scene = Harmed(data)
+    admin = SimpleNamespace(end_offsets=lambda topics, seconds: {("orders", 0): 12, ("orders", 1): 5})
+    scene.driver = SimpleNamespace(admin=lambda connection: nullcontext(admin))
+    scene.connection = Connection("nowhere:1")
+    scene.publish = lambda count: None
+    note = data / checkpoints.RECOVERY_POINT
+    note.write_text(checkpoints.render({("orders", 0): 9, ("orders", 1): 5}))
+    with pytest.raises(AssertionError, match=r"acknowledged, and not flushed .*: orders-0 from offset 9 to 12 \("):
+        disk_faults.publish_flushed(scene, 17)
+    note.write_text(checkpoints.render({("orders", 0): 12, ("orders", 1): 5}))
+    disk_faults.publish_flushed(scene, 17)
+
+
+def test_only_the_messages_that_were_not_flushed_may_go_with_the_power(data, monkeypatch):
+    """Excused by their places, those would be excused as well that are published at the same places afterwards."""
+    monkeypatch.setattr(disk_faults, "_set_configs", lambda scene, configs: None)
+    publisher = SimpleNamespace(id=7, counts={"acknowledged": 0}, errors={}, flush=lambda seconds: 0)
+
+    def publish(topic: str, count: int, *, partitions: range) -> None:
+        publisher.counts["acknowledged"] += count
+
+    publisher.publish = publish
+    excused = []
+    scene = Harmed(data)
+    scene.connection, scene.partitions = Connection("nowhere:1"), {"orders": 2}
+    scene.driver = SimpleNamespace(publisher=lambda connection, recorder: nullcontext(publisher))
+    scene.recorder = SimpleNamespace(row=lambda table, *values: excused.append((table, *values)))
+    disk_faults.publish_unflushed(scene, 20)
+    assert excused == [("excused", None, None, None, None, 7, 0, 19, "power loss before a flush")]
 
 
 # -- small volumes --------------------------------------------------------------------------------------

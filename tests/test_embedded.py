@@ -74,6 +74,68 @@ def test_stopped_killed_and_frozen_it_comes_back_at_the_same_address(own):
     assert probe.metadata(address).cluster_id == cluster
 
 
+class Recovering:
+    """A broker that is killed while it starts. starts: what it logs at each, one piece at every look at its log.
+
+    lives: what each start had logged when it was killed.
+    """
+
+    label = "broker 1"
+    KRAFT = "[LogLoader partition=__cluster_metadata-0, dir=/data] Recovering unflushed segment 0. 0 recovered\n"
+    TOPIC = "[LogLoader partition=orders-0, dir=/data] Recovering unflushed segment 0. 0 recovered for orders-0.\n"
+    DONE = "Loaded 3 logs in 120ms\n"
+
+    def __init__(self, *starts: list[str]) -> None:
+        self._starts = iter(starts)
+        self._coming: list[str] = []
+        self._logged = ""
+        self.lives: list[str] = []
+        self.serves = False
+
+    def log_mark(self) -> int:
+        return len(self._logged)
+
+    def log(self, mark: int = 0) -> str:
+        self._logged += self._coming.pop(0) if self._coming else ""
+        return self._logged[mark:]
+
+    def launch(self) -> None:
+        self._born = len(self._logged)
+        self._coming = list(next(self._starts))
+
+    def start(self) -> None:
+        self.serves = True
+
+    def kill(self) -> None:
+        self._coming = []
+        if hasattr(self, "_born"):
+            self.lives.append(self._logged[self._born :])
+
+    def check_alive(self) -> None:
+        """It lives."""
+
+
+def test_a_broker_recovers_when_it_checks_a_topics_log_and_not_only_its_own_of_the_cluster():
+    """That one it checks at every start, seconds before the topics' logs: killed there, it had not begun to recover."""
+    start = [Recovering.KRAFT, Recovering.TOPIC, Recovering.DONE]
+    broker = Recovering(start, start)
+    process.kill_while_recovering(broker, 2)
+    assert broker.lives == [Recovering.KRAFT + Recovering.TOPIC] * 2
+    assert broker.serves
+
+
+def test_a_kill_after_the_recovery_does_not_count_and_is_done_again():
+    """Neither does one that comes after a start without anything to recover."""
+    late = [Recovering.KRAFT, Recovering.TOPIC + Recovering.DONE]
+    nothing_to_do = [Recovering.KRAFT, Recovering.DONE]
+    in_time = [Recovering.KRAFT + Recovering.TOPIC, Recovering.DONE]
+    broker = Recovering(late, nothing_to_do, in_time)
+    process.kill_while_recovering(broker, 1)
+    assert len(broker.lives) == 3
+    with pytest.raises(process.FaultNotProven, match="caught it 0 times"):
+        process.kill_while_recovering(Recovering(*[late] * process.ATTEMPTS), 1)
+
+
 @on_linux
 def test_a_killed_broker_leaves_nothing_in_the_machines_temporary_folder(own):
     """Codecs unpack libraries into files, which they remove only when they end in order."""

@@ -26,6 +26,7 @@ Feature: Acknowledged messages survive damage to what can be made again
 
     Scenario: Nothing is lost when a crash leaves half a batch at the end of each log
       When the broker is killed, half a batch is left at the end of each log, and it is started again
+      And a publisher sends 3,000 messages to all partitions in turn
       Then every acknowledged message is read once, in order and unchanged
 
   Rule: A crash that looks like an orderly stop loses nothing that reached the files

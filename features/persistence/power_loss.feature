@@ -16,6 +16,7 @@ Feature: Flushed messages survive a power loss
       Given 2,000 messages were acknowledged and flushed
       And 2,000 messages were acknowledged and not flushed
       When the power fails, and <remains> is left of what was written last
+      And a publisher sends 3,000 messages to all partitions in turn
       Then every acknowledged message is read once, in order and unchanged
 
       Examples:

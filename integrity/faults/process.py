@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from integrity.brokers import kraft
 from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker
+from integrity.faults.disk.files import METADATA_LOG
 from integrity.waiting import POLL_SECONDS, wait_until
 
 #: How a broker can be taken down, in the features' words.
@@ -16,13 +18,19 @@ WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
     "killed": lambda broker: broker.kill(),
 }
 
-#: What Kafka (3.9 to 4.3) logs when it finds that it was not shut down in order and checks its logs, and when
-#: it serves.
-RECOVERING = "Recovering unflushed segment"
-SERVING = "Kafka Server started"
+#: What Kafka (3.9 to 4.3) logs when it was not shut down in order and begins to check a topic's log, and when it is
+#: through with all of them. Of KRaft's own log it says the same at every start, even after an orderly stop, and long
+#: before it opens a topic's.
+RECOVERING = re.compile(rf"\[LogLoader partition=(?!{METADATA_LOG}-)[^,\]]+, [^\]]*\] Recovering unflushed segment")
+RECOVERED = re.compile(r"Loaded \d+ logs in \d+")
 
-#: How often a broker is started to be killed while it recovers, before the attempt is given up as too slow.
-ATTEMPTS = 10
+#: What it logs some 0.3 s before that, and how long it is then looked at without a pause (seconds).
+REGISTERED = "Successfully registered broker"
+CLOSE_LOOK_SECONDS = 1.0
+
+#: How often a broker is started to be killed while it recovers, before the attempt is given up as too slow. It takes
+#: some 0.1 s, so now and then it is through before the kill.
+ATTEMPTS = 20
 
 
 class FaultNotProven(Exception):
@@ -76,8 +84,9 @@ def restart(broker: Broker, how: str, *, while_down: Callable[[], None] | None =
 
 
 def kill_while_recovering(broker: Broker, times: int) -> None:
-    """Kill the broker; then start it and kill it again while it still checks its logs, so many times; start it.
+    """Kill the broker; then start it and kill it again while it checks its topics' logs, so many times; start it.
 
+    A kill that comes too late does not count, and is done again.
     Raises FaultNotProven when it is always through with its recovery before it can be killed.
     """
     broker.kill()
@@ -86,21 +95,37 @@ def kill_while_recovering(broker: Broker, times: int) -> None:
         mark = broker.log_mark()
         broker.launch()
         wait_until(
-            lambda mark=mark: RECOVERING in broker.log(mark),
+            lambda mark=mark: _seen_to_recover(broker, mark),
             what=f"{broker.label} to recover from the kill",
             seconds=READY_SECONDS,
             check=broker.check_alive,
-            # It is through within a moment, so however long a look takes the next one follows soon.
             poll_seconds=POLL_SECONDS,
         )
         broker.kill()
-        done += SERVING not in broker.log(mark)
+        # Only what it has logged when it is dead tells whether the kill came in time.
+        log = broker.log(mark)
+        done += RECOVERING.search(log) is not None and RECOVERED.search(log) is None
         if done == times:
             broker.start()
             return
     raise FaultNotProven(
         f"{broker.label} was to be killed {times} times while it recovered; {ATTEMPTS} attempts caught it {done} times"
     )
+
+
+def _seen_to_recover(broker: Broker, mark: int) -> bool:
+    """Whether it has begun, since ``mark``, to check its topics' logs, or is through with it.
+
+    It is through within a moment: a pause after a look at a container's log would be as long as that. So none is made
+    once it is about to begin.
+    """
+    until = time.monotonic() + CLOSE_LOOK_SECONDS
+    while True:
+        log = broker.log(mark)
+        if RECOVERING.search(log) or RECOVERED.search(log):
+            return True
+        if REGISTERED not in log or time.monotonic() >= until:
+            return False
 
 
 def session_seconds(broker: Broker) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from integrity.brokers.base import BrokerFailed
 from integrity.faults import process
 from integrity.faults.disk import checkpoints, own_files, power
-from integrity.faults.disk.damage import DAMAGES
+from integrity.faults.disk.damage import DAMAGES, LOGGED
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.load import Load
-from integrity.waiting import wait_until
+from integrity.scenes.publishers import acknowledged
+from integrity.waiting import WaitTimeout, wait_until
 
 #: A broker with these settings notes every 100 ms what it has flushed, and not every minute. It flushes no more often
 #: for that.
@@ -36,8 +38,13 @@ SETTING_SECONDS = 20.0
 
 
 def damage(scene: Scene, how: str, what: str) -> None:
-    """Take the broker down, do ``what`` (of DAMAGES) to its files, start it again."""
+    """Take the broker down, do ``what`` (of DAMAGES) to its files, start it again.
+
+    Raises FaultNotProven when there was nothing to do it to, or when the broker, which logs that it goes by such a
+    thing, does not; AssertionError when it does not come back.
+    """
     scene.tampered = True
+    mark = scene.broker.log_mark()
 
     def harm() -> None:
         with own_files(scene.broker) as files:
@@ -46,7 +53,30 @@ def damage(scene: Scene, how: str, what: str) -> None:
             raise process.FaultNotProven(f"{what}: there was nothing to do it to")
         scene.note(scene.broker.label, "damaged", f"{what} ({changed} files)")
 
-    scene.restart(how, while_down=harm)
+    _restart(scene, how, harm, what)
+    if what in LOGGED and LOGGED[what] not in scene.broker.log(mark):
+        raise process.FaultNotProven(f"{what}: {scene.broker.label} was to log {LOGGED[what]!r} at its start")
+
+
+def _restart(scene: Scene, how: str, harm: Callable[[], None], what: str) -> None:
+    """Take the broker down, harm its files, start it again. Raises AssertionError when it does not come back.
+
+    What is done to its files may cost it time, and messages where that is said; it has to start all the same. That it
+    does not go down, or that its files cannot be had, is no promise of Kafka's: those errors stay what they are.
+    """
+    harmed = False
+
+    def harm_and_tell() -> None:
+        nonlocal harmed
+        harm()
+        harmed = True
+
+    try:
+        scene.restart(how, while_down=harm_and_tell)
+    except BrokerFailed as failed:
+        if not harmed:
+            raise
+        raise AssertionError(f"{what}, and the broker does not come back: {failed}") from failed
 
 
 def _set_configs(scene: Scene, configs: Mapping[str, str]) -> None:
@@ -70,30 +100,44 @@ def _set_configs(scene: Scene, configs: Mapping[str, str]) -> None:
 
 
 def publish_flushed(scene: Scene, count: int) -> None:
-    """Publish with a flush for every message, and wait until the broker has noted that all of it is flushed."""
+    """Publish with a flush for every message, and wait until the broker has noted that all of it is flushed.
+
+    Raises AssertionError when it does not: it has promised to flush before it acknowledges.
+    """
     _set_configs(scene, EVERY_MESSAGE)
     scene.publish(count)
     with scene.driver.admin(scene.connection) as admin:
         ends = admin.end_offsets(scene.topics, PUBLISH_SECONDS)
 
-    def noted() -> bool:
+    def unflushed() -> list[str]:
         points = checkpoints.parse(scene.broker.peek(checkpoints.RECOVERY_POINT).decode())
-        return all(points.get(place, 0) >= end for place, end in ends.items())
+        behind = [(place, points.get(place, 0), end) for place, end in ends.items() if points.get(place, 0) < end]
+        return [f"{topic}-{number} from offset {point} to {end}" for (topic, number), point, end in behind]
 
     what = f"{scene.broker.label} to note what it has flushed"
-    wait_until(noted, what=what, seconds=NOTE_SECONDS, check=scene.connection.check)
+    try:
+        wait_until(lambda: not unflushed(), what=what, seconds=NOTE_SECONDS, check=scene.connection.check)
+    except WaitTimeout as timeout:
+        raise AssertionError(
+            "acknowledged, and not flushed although the topic asks for it with every message: "
+            f"{', '.join(unflushed())} ({timeout})"
+        ) from timeout
 
 
 def publish_unflushed(scene: Scene, count: int) -> None:
-    """Publish without any flush; from here on the messages may go with the power."""
+    """Publish without any flush; from here on these messages may go with the power.
+
+    They are excused by what they are and not by their places, which are given to others once they are gone.
+    """
     _set_configs(scene, NEVER)
-    with scene.driver.admin(scene.connection) as admin:
-        before = admin.end_offsets(scene.topics, PUBLISH_SECONDS)
-        scene.publish(count)
-        after = admin.end_offsets(scene.topics, PUBLISH_SECONDS)
-    for (topic, partition), begin in before.items():
-        if after[topic, partition] > begin:
-            scene.recorder.excuse(topic, partition, begin, after[topic, partition] - 1, "power loss before a flush")
+    share = count // len(scene.topics)
+    published = share * len(scene.topics)
+    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
+        for topic in scene.topics:
+            publisher.publish(topic, share, partitions=range(scene.partitions[topic]))
+        acknowledged(publisher, published)
+        reason = "power loss before a flush"
+        scene.recorder.row("excused", None, None, None, None, publisher.id, 0, published - 1, reason)
 
 
 def fill_disk(scene: Scene) -> None:
@@ -116,7 +160,7 @@ def lose_power(scene: Scene, remains: str = "nothing", *, must_take: bool = True
     """Kill the broker, take away what it had not flushed, and start it again.
 
     remains: of integrity.faults.disk.power.REMAINS. Raises FaultNotProven when nothing of the scenario's topics
-    was taken although ``must_take``.
+    was taken although ``must_take``, AssertionError when the broker does not come back.
     """
     scene.tampered = True
 
@@ -129,7 +173,7 @@ def lose_power(scene: Scene, remains: str = "nothing", *, must_take: bool = True
         scene.facts.numbers["batches lost with the power"] = taken
         scene.note(scene.broker.label, "lost power", f"{taken} batches that were not flushed are gone")
 
-    scene.restart("killed", while_down=cut)
+    _restart(scene, "killed", cut, "the power failed")
 
 
 def told_of_damage(scene: Scene) -> list[str]:

@@ -20,12 +20,20 @@ Damage = Callable[[DataFiles, Collection[str]], int]
 #: What can be done to the files of a broker that is down, in the features' words.
 DAMAGES: dict[str, Damage] = {}
 
+#: What Kafka (3.9 to 4.3) logs at the next start when it goes by what was done, for the damage that it says so of.
+LOGGED: dict[str, str] = {}
 
-def in_words(words: str) -> Callable[[Damage], Damage]:
-    """The features call this damage so: "When the broker is killed, <words>, and it is started again"."""
+
+def in_words(words: str, *, logged: str = "") -> Callable[[Damage], Damage]:
+    """The features call this damage so: "When the broker is killed, <words>, and it is started again".
+
+    logged: see LOGGED.
+    """
 
     def keep(damage: Damage) -> Damage:
         DAMAGES[words] = damage
+        if logged:
+            LOGGED[words] = logged
         return damage
 
     return keep
@@ -111,7 +119,7 @@ def delete_checkpoints(files: DataFiles, topics: Collection[str]) -> int:
     return len(found)
 
 
-@in_words("the mark of an orderly stop is forged")
+@in_words("the mark of an orderly stop is forged", logged="since clean shutdown file was found")
 def forge_clean_shutdown(files: DataFiles, topics: Collection[str]) -> int:
     """Put there the mark that only an orderly stop leaves, so that the broker checks nothing when it starts."""
     marker = files.file(checkpoints.CLEAN_SHUTDOWN)
