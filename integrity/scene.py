@@ -21,7 +21,7 @@ from integrity import anomalies, progress
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
-from integrity.clients.said import ClientLog
+from integrity.clients.said import ClientLog, tells_of_damage
 from integrity.clients.security import secrets
 from integrity.endings import end_all
 from integrity.errors import SuiteError
@@ -245,11 +245,19 @@ class Scene:
             raise AssertionError(f"not all of {count:,} messages were acknowledged: {counts}, errors {errors}")
 
     def read_everything(self) -> None:
-        """Read all of the scenario's topics to their ends, into the history."""
+        """Read all of the scenario's topics to their ends, into the history.
+
+        Raises AssertionError when a reader is handed what is damaged: no broker may serve that.
+        """
         topics = [topic for topic in self.topics if topic not in self.already_read]
         if topics:
             with self.driver.reader(self.connection, self.recorder) as reader:
-                result = reader.read_to_end(topics, READ_SECONDS)
+                try:
+                    result = reader.read_to_end(topics, READ_SECONDS)
+                except Exception as error:
+                    if not tells_of_damage(error):
+                        raise
+                    raise AssertionError(f"a reader was handed messages that are damaged: {error}") from error
                 # A topic that is no longer there has nothing left to read: that is its end, and all of it is lost.
                 for topic in set(topics) - {topic for topic, _ in result.ends}:
                     self.note("topic", "gone", f"{topic} is no longer there")

@@ -236,6 +236,28 @@ def test_a_thawed_broker_that_never_answers_again_stalls_the_work(scene: Scene, 
         going_down.freeze(scene, beyond_session=False)
 
 
+@pytest.mark.parametrize(
+    ("said", "raised"),
+    [
+        ("CorruptRecordError: Record batch for partition topic-0 at offset 7 failed crc check", AssertionError),
+        ("KafkaError{code=_BAD_MSG,val=-199,str='Local: Bad message format'}", AssertionError),
+        ("NodeNotReadyError: nobody is there", ValueError),
+    ],
+)
+def test_damaged_messages_that_are_served_are_a_broken_promise(scene: Scene, monkeypatch, said, raised) -> None:
+    """And what else a client may raise is none."""
+    scene.create_topic(partitions=1)
+    with scene.driver.reader(scene.connection) as reader:
+        kind = type(reader)
+
+    def fails(*_: object) -> None:
+        raise ValueError(said)
+
+    monkeypatch.setattr(kind, "read_to_end", fails)
+    with pytest.raises(raised, match=re.escape(said)):
+        scene.verdict()
+
+
 def test_a_committed_reader_has_to_get_to_the_end(scene: Scene, monkeypatch) -> None:
     """A transaction whose end the broker has lost keeps every such reader before it: nothing torn would be seen."""
     scene.create_topic(partitions=2)

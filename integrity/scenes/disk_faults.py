@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from integrity.brokers.base import BrokerFailed
+from integrity.clients.said import tells_of_damage
 from integrity.faults import process
 from integrity.faults.disk import checkpoints, own_files, power
 from integrity.faults.disk.damage import DAMAGES, LOGGED
@@ -23,9 +24,6 @@ NEVER = {"flush.messages": str(2**63 - 1)}
 
 #: A setting of a topic that may be changed without consequence: the ms until it is flushed, by default 2 ** 63 - 1.
 _HARMLESS = "flush.ms"
-
-#: What a reader's error says of a batch whose checksum is wrong: kafka-python's words, and librdkafka's.
-DAMAGE_WORDS = ("crc", "corrupt", "bad message")
 
 #: What the system says, and Kafka's log with it, when a disk is full.
 NO_SPACE = "No space left on device"
@@ -189,8 +187,8 @@ def told_of_damage(scene: Scene) -> list[str]:
         with scene.driver.reader(scene.connection, scene.recorder) as reader:
             try:
                 reader.read_to_end(topic, READ_SECONDS, ends={(topic, partition): end})
-            except Exception as error:  # the two clients have nothing in common but the words
-                if not any(word in str(error).lower() for word in DAMAGE_WORDS):
+            except Exception as error:
+                if not tells_of_damage(error):
                     raise
                 reader.log.end(topic, partition, end, False)
                 told.append(f"{topic}-{partition}: {error}")
