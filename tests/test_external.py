@@ -701,12 +701,11 @@ def test_what_several_machines_did_is_judged_as_one_history(cluster, tmp_path):
     assert json.loads(checked.stdout)["acknowledged"] == 2 * 1000
 
 
-@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("client", "wrong", "words"),
     [
-        ("password", "does not accept user 'alice' with this password"),
-        ("authority", "the broker's certificate is not trusted"),
+        *((client, "password", "does not accept user 'alice' with this password") for client in CLIENTS),
+        ("kafka-python", "authority", "the broker's certificate is not trusted"),
     ],
 )
 def test_a_run_that_is_not_let_in_is_one_line(cluster, tmp_path, client, wrong, words):
