@@ -18,18 +18,17 @@ WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
     "killed": lambda broker: broker.kill(),
 }
 
-#: What Kafka (3.9 to 4.3) logs when it was not shut down in order and begins to check a topic's log, and when it is
-#: through with all of them. Of KRaft's own log it says the same at every start, even after an orderly stop, and long
-#: before it opens a topic's.
+#: What Kafka (3.9 to 4.3) logs when it was not shut down in order and begins to check a topic's log, and when it
+#: serves. Of KRaft's own log it says the former at every start, even after an orderly stop, and long before it opens a
+#: topic's.
 RECOVERING = re.compile(rf"\[LogLoader partition=(?!{METADATA_LOG}-)[^,\]]+, [^\]]*\] Recovering unflushed segment")
-RECOVERED = re.compile(r"Loaded \d+ logs in \d+")
+SERVING = "Kafka Server started"
 
 #: What it logs some 0.3 s before that, and how long it is then looked at without a pause (seconds).
 REGISTERED = "Successfully registered broker"
 CLOSE_LOOK_SECONDS = 1.0
 
-#: How often a broker is started to be killed while it recovers, before the attempt is given up as too slow. It takes
-#: some 0.1 s, so now and then it is through before the kill.
+#: How often a broker is started to be killed while it recovers, before the attempt is given up as too slow.
 ATTEMPTS = 20
 
 
@@ -84,10 +83,12 @@ def restart(broker: Broker, how: str, *, while_down: Callable[[], None] | None =
 
 
 def kill_while_recovering(broker: Broker, times: int) -> None:
-    """Kill the broker; then start it and kill it again while it checks its topics' logs, so many times; start it.
+    """Kill the broker; then start it and kill it again while it recovers, so many times; start it.
 
+    It recovers from when it begins to check its topics' logs until it serves. To check them takes it some 0.1 s, which
+    is too short to be met where its log is slow to be had, as from a container on a busy machine.
     A kill that comes too late does not count, and is done again.
-    Raises FaultNotProven when it is always through with its recovery before it can be killed.
+    Raises FaultNotProven when it always serves before it can be killed.
     """
     broker.kill()
     done = 0
@@ -104,7 +105,7 @@ def kill_while_recovering(broker: Broker, times: int) -> None:
         broker.kill()
         # Only what it has logged when it is dead tells whether the kill came in time.
         log = broker.log(mark)
-        done += RECOVERING.search(log) is not None and RECOVERED.search(log) is None
+        done += RECOVERING.search(log) is not None and SERVING not in log
         if done == times:
             broker.start()
             return
@@ -114,7 +115,7 @@ def kill_while_recovering(broker: Broker, times: int) -> None:
 
 
 def _seen_to_recover(broker: Broker, mark: int) -> bool:
-    """Whether it has begun, since ``mark``, to check its topics' logs, or is through with it.
+    """Whether it has begun, since ``mark``, to check its topics' logs, or serves.
 
     It is through within a moment: a pause after a look at a container's log would be as long as that. So none is made
     once it is about to begin.
@@ -122,7 +123,7 @@ def _seen_to_recover(broker: Broker, mark: int) -> bool:
     until = time.monotonic() + CLOSE_LOOK_SECONDS
     while True:
         log = broker.log(mark)
-        if RECOVERING.search(log) or RECOVERED.search(log):
+        if RECOVERING.search(log) or SERVING in log:
             return True
         if REGISTERED not in log or time.monotonic() >= until:
             return False
