@@ -17,6 +17,7 @@ from integrity.brokers.embedded import EmbeddedBroker
 from integrity.errors import Unavailable
 from integrity.runs import Run
 from integrity.settings import Settings
+from tests.fake_engine import FakeEngine, fake_engine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -101,3 +102,11 @@ def docker_client() -> Iterator[Any]:
         pytest.skip(str(error))
     yield client
     client.close()
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
+    """An engine that only pretends, where the suite looks for one."""
+    with fake_engine() as fake:
+        monkeypatch.setenv("DOCKER_HOST", fake.address)
+        yield fake

@@ -34,7 +34,7 @@ from integrity.runs import DOCKER_MARK, Run
 from integrity.scenes.stalls import Stalled
 from integrity.settings import Settings
 from integrity.waiting import attended, nothing, wait_until
-from tests.fake_engine import CONTAINER_ID, FakeEngine, fails, fake_engine
+from tests.fake_engine import CONTAINER_ID, FakeEngine, fails
 
 IMAGE = f"{OWN_IMAGES}kafka:{Settings().kafka}"
 
@@ -318,13 +318,6 @@ def test_a_port_in_use_is_one_line(image: str, run: Run) -> None:
 
 
 # -- an engine that only pretends -----------------------------------------------------------------------
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
-    with fake_engine() as fake:
-        monkeypatch.setenv("DOCKER_HOST", fake.address)
-        yield fake
-
-
 @pytest.fixture
 def state(fake: FakeEngine) -> dict[str, object]:
     """What the engine says of the container's state."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,17 +12,10 @@ from integrity import mounts, progress, runs
 from integrity.brokers import engine
 from integrity.errors import NotPossible, Unavailable
 from integrity.runs import Run
-from tests.fake_engine import FakeEngine, breaks_off, fails, fake_engine, hangs_up, says
+from tests.fake_engine import FakeEngine, breaks_off, fails, hangs_up, says
 
 #: A container as an engine lists it.
 CONTAINER = {"Id": "0123", "Names": ["/kafka-integrity-x-1"]}
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
-    with fake_engine() as fake:
-        monkeypatch.setenv("DOCKER_HOST", fake.address)
-        yield fake
 
 
 @pytest.fixture
