@@ -229,8 +229,10 @@ class Scene:
         return self.read
 
     # -- generated messages -----------------------------------------------------------------------------
-    def publish(self, count: int) -> None:
+    def publish(self, count: int) -> int:
         """Publish ``count`` generated messages over the scenario's topics; each must be acknowledged.
+
+        Returns their publisher's number in the history, where their sequence numbers begin with 0.
 
         A topic's partitions take turns: a client left to choose may fill one of them and forget another.
         """
@@ -243,6 +245,7 @@ class Scene:
         if counts["acknowledged"] != share * len(self.topics):
             self.connection.check()
             raise AssertionError(f"not all of {count:,} messages were acknowledged: {counts}, errors {errors}")
+        return publisher.id
 
     def read_everything(self) -> None:
         """Read all of the scenario's topics to their ends, into the history.

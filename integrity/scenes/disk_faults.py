@@ -11,7 +11,6 @@ from integrity.faults.disk import checkpoints, own_files, power
 from integrity.faults.disk.damage import DAMAGES, LOGGED
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.load import Load
-from integrity.scenes.publishers import acknowledged
 from integrity.waiting import WaitTimeout, wait_until
 
 #: A broker with these settings notes every 100 ms what it has flushed, and not every minute. It flushes no more often
@@ -128,14 +127,8 @@ def publish_unflushed(scene: Scene, count: int) -> None:
     They are excused by what they are and not by their places, which are given to others once they are gone.
     """
     _set_configs(scene, NEVER)
-    share = count // len(scene.topics)
-    published = share * len(scene.topics)
-    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
-        for topic in scene.topics:
-            publisher.publish(topic, share, partitions=range(scene.partitions[topic]))
-        acknowledged(publisher, published)
-        reason = "power loss before a flush"
-        scene.recorder.row("excused", None, None, None, None, publisher.id, 0, published - 1, reason)
+    publisher = scene.publish(count)
+    scene.recorder.row("excused", None, None, None, None, publisher, 0, count - 1, "power loss before a flush")
 
 
 def fill_disk(scene: Scene) -> None:
