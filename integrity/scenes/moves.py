@@ -25,9 +25,8 @@ def pass_the_lead_on(scene: Scene) -> None:
                 lambda state, wanted=wanted: state.replicas == wanted,
                 f"broker {wanted[0]} to be the one that should lead",
             )
-        with load.going_on():
-            # One that has just dropped out of sync, on a busy machine, is not elected.
-            cluster.wait_until_whole()
+        # One that has just dropped out of sync, on a busy machine, is not elected.
+        replication.wait_until_whole()
         administration.elect_preferred(cluster.any_address(), topic, [0])
         with load.going_on():
             replication.wait_for_state(
@@ -80,8 +79,7 @@ def add_partitions(scene: Scene, count: int) -> None:
         admin.add_partitions(topic, scene.partitions[topic])
     scene.note(topic, "partitions added", str(count))
     load = scene.part(Load)
-    with load.going_on():
-        scene.part(Replication).cluster.wait_until_whole()
+    scene.part(Replication).wait_until_whole()
     load.publish()
     with scene.driver.admin(scene.connection) as admin, load.going_on():
         # A client that is left to choose sends many in a row to one partition.

@@ -87,6 +87,11 @@ class Replication:
             check=self.cluster.check_alive,
         )
 
+    def wait_until_whole(self) -> None:
+        """Wait until every broker is back and every replica in sync. Raises Stalled."""
+        with self._scene.part(Load).going_on():
+            self.cluster.wait_until_whole()
+
     def wait_for_in_sync(self, count: int) -> None:
         """Wait until exactly so many of the replicas of that partition are in sync. Raises Stalled."""
         with self._scene.part(Load).going_on():
@@ -207,8 +212,7 @@ class Replication:
         Where nobody is at work, see a message acknowledged in every partition. Raises Stalled when one of these fails.
         """
         load = self._scene.part(Load)
-        with load.going_on():
-            self.cluster.wait_until_whole()
+        self.wait_until_whole()
         self._scene.note("the cluster", "whole", "every replica in sync")
         if load.is_under_way:
             load.wait_for_progress()
