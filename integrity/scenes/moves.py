@@ -20,18 +20,15 @@ def pass_the_lead_on(scene: Scene) -> None:
     for turn in (*range(1, len(order)), 0):
         wanted = order[turn:] + order[:turn]
         administration.move_replicas(cluster.any_address(), topic, {0: wanted})
-        with load.going_on():
-            replication.wait_for_state(
-                lambda state, wanted=wanted: state.replicas == wanted,
-                f"broker {wanted[0]} to be the one that should lead",
-            )
+        replication.wait_for_state(
+            lambda state, wanted=wanted: state.replicas == wanted, f"broker {wanted[0]} to be the one that should lead"
+        )
         # One that has just dropped out of sync, on a busy machine, is not elected.
         replication.wait_until_whole()
         administration.elect_preferred(cluster.any_address(), topic, [0])
-        with load.going_on():
-            replication.wait_for_state(
-                lambda state, wanted=wanted: state.leader == wanted[0], f"broker {wanted[0]} to lead"
-            )
+        replication.wait_for_state(
+            lambda state, wanted=wanted: state.leader == wanted[0], f"broker {wanted[0]} to lead"
+        )
         scene.note(f"broker {wanted[0]}", "elected", "as the preferred leader")
         load.wait_for_progress()
 

@@ -94,18 +94,18 @@ class Replication:
 
     def wait_for_in_sync(self, count: int) -> None:
         """Wait until exactly so many of the replicas of that partition are in sync. Raises Stalled."""
-        with self._scene.part(Load).going_on():
-            self.wait_for_state(lambda state: len(state.in_sync) == count, f"{count} replicas to be in sync")
+        self.wait_for_state(lambda state: len(state.in_sync) == count, f"{count} replicas to be in sync")
 
     def wait_for_state(self, holds: Callable[[State], bool], what: str) -> None:
-        """Wait until this holds of that partition. Raises WaitTimeout, with how it stands."""
-        wait_until(
-            lambda: holds(self.state()),
-            what=what,
-            seconds=ROLE_SECONDS,
-            check=self.cluster.check_alive,
-            detail=lambda: str(self.state()),
-        )
+        """Wait until this holds of that partition. Raises Stalled, with how it stands."""
+        with self._scene.part(Load).going_on():
+            wait_until(
+                lambda: holds(self.state()),
+                what=what,
+                seconds=ROLE_SECONDS,
+                check=self.cluster.check_alive,
+                detail=lambda: str(self.state()),
+            )
 
     def holder(self, role: str) -> Broker:
         """Who has the role now, a key of ROLES; noted in the history.
@@ -171,10 +171,9 @@ class Replication:
 
     def _wait_until_out_of_sync(self, node: Broker) -> None:
         """Wait until nobody waits for this broker's replica any more."""
-        with self._scene.part(Load).going_on():
-            self.wait_for_state(
-                lambda state: node.config.node not in state.in_sync, f"the replica on {node.label} to be out of sync"
-            )
+        self.wait_for_state(
+            lambda state: node.config.node not in state.in_sync, f"the replica on {node.label} to be out of sync"
+        )
 
     def goes_on_without(self, node: Broker) -> None:
         """Wait until the others have taken over the broker's roles and every client at work gets on.
