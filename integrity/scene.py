@@ -11,7 +11,7 @@ import itertools
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from integrity import anomalies, progress
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
-from integrity.clients.said import ClientLog, tells_of_damage
+from integrity.clients.said import ClientLog
 from integrity.clients.security import secrets
 from integrity.endings import end_all
 from integrity.errors import SuiteError
@@ -248,19 +248,11 @@ class Scene:
         return publisher.id
 
     def read_everything(self) -> None:
-        """Read all of the scenario's topics to their ends, into the history.
-
-        Raises AssertionError when a reader is handed what is damaged: no broker may serve that.
-        """
+        """Read all of the scenario's topics to their ends, into the history."""
         topics = [topic for topic in self.topics if topic not in self.already_read]
         if topics:
             with self.driver.reader(self.connection, self.recorder) as reader:
-                try:
-                    result = reader.read_to_end(topics, READ_SECONDS)
-                except Exception as error:
-                    if not tells_of_damage(error):
-                        raise
-                    raise AssertionError(f"a reader was handed messages that are damaged: {error}") from error
+                result = reader.read_to_end(topics, READ_SECONDS)
                 # A topic that is no longer there has nothing left to read: that is its end, and all of it is lost.
                 for topic in set(topics) - {topic for topic, _ in result.ends}:
                     self.note("topic", "gone", f"{topic} is no longer there")
@@ -304,11 +296,16 @@ class Scene:
         return lent.enter_context(node.files())
 
     # -- faults -----------------------------------------------------------------------------------------
-    def restart(self, how: str, while_down: Callable[[], None] | None = None) -> None:
-        """Take the broker down and start it again on the same data; while_down: what else happens in between."""
+    def restart(
+        self,
+        how: str,
+        while_down: Callable[[], None] | None = None,
+        in_the_middle_of: AbstractContextManager = process.NOTHING,
+    ) -> None:
+        """Take the broker down and start it again on the same data; see integrity.faults.process.restart."""
         if while_down is not None:
             self.broker.demand("files")
-        done = process.restart(self.broker, how, while_down=while_down)
+        done = process.restart(self.broker, how, in_the_middle_of=in_the_middle_of, while_down=while_down)
         self.facts.numbers[f"{how} and back (s)"] = round(done.took, 2)
 
     # -- the end ----------------------------------------------------------------------------------------

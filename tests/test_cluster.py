@@ -165,7 +165,7 @@ def test_a_replica_that_does_not_get_in_sync_again_stalls_the_work(scene, monkey
     node = part.followers()[0]
     monkeypatch.setattr(waiting, "_timeout_factor", 0.05)
     if in_turn:
-        monkeypatch.setattr(process, "restart", lambda node, how, while_down: node.freeze())
+        monkeypatch.setattr(process, "restart", lambda node, how, while_down, **_: node.freeze())
     else:
         node.freeze()
     with pytest.raises(Stalled) as stalled:
@@ -446,7 +446,7 @@ def test_replicas_that_never_agree_are_a_failure(monkeypatch):
         wait_until_whole=lambda: None,
         check_alive=lambda: None,
     )
-    at_work = SimpleNamespace(going_on=contextlib.nullcontext)
+    at_work = SimpleNamespace(going_on=contextlib.nullcontext, meeting=contextlib.nullcontext)
     monkeypatch.setattr(replicas, "as_cluster", lambda _: whole)
     monkeypatch.setattr(replicas, "CATCH_UP_SECONDS", 0.2)
     rows = {"broker 1": [Row("t", 0, 0, 1, 0)], "broker 2": [Row("t", 0, 0, 1, 7)]}
@@ -485,11 +485,11 @@ def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
     scene = SimpleNamespace(part=lambda kind: load if kind is in_sync.Load else replication)
     with monkeypatch.context() as briefly:
         briefly.setattr(in_sync, "ROLE_SECONDS", 0.1)
-        briefly.setattr(in_sync.process, "restart", lambda node, how, while_down: while_down())
+        briefly.setattr(in_sync.process, "restart", lambda node, how, while_down, **_: while_down())
         with pytest.raises(AssertionError, match=r"and publishing is not refused: waited .* 0 refused, 0 acknow"):
             in_sync.refuse_for_a_while(scene)
     monkeypatch.setattr(in_sync, "_wait_for_refusals", refusals)
-    monkeypatch.setattr(in_sync.process, "restart", lambda node, how, while_down: while_down())
+    monkeypatch.setattr(in_sync.process, "restart", lambda node, how, while_down, **_: while_down())
     with pytest.raises(AssertionError, match="1 messages were acknowledged by too few"):
         in_sync.refuse_for_a_while(scene)
     monkeypatch.setattr(in_sync, "_wait_for_refusals", lambda scene: None)
@@ -502,7 +502,9 @@ def test_a_broker_that_has_two_of_the_roles_loses_its_power_once(monkeypatch):
     """Twice started it would be two processes on one disk; and the second time there is nothing left to lose."""
     nodes = [_Node(1), _Node(2)]
     holders = {"leader": nodes[0], "follower": nodes[1], "controller": nodes[0]}
-    replication = SimpleNamespace(holder=holders.get, cluster=Cluster(nodes), recovered=lambda: None)
+    replication = SimpleNamespace(
+        holder=holders.get, cluster=Cluster(nodes), recovered=lambda: None, meeting=contextlib.nullcontext
+    )
     outages = Outages(SimpleNamespace(part=lambda kind: replication))
     monkeypatch.setitem(process.WAYS_DOWN, "killed", lambda node: node.did.append("killed"))
     monkeypatch.setattr(Broker, "start", lambda node: node.did.append("started"))
@@ -522,8 +524,9 @@ def test_the_work_has_to_go_on_after_each_broker_of_a_rolling_restart(monkeypatc
         followers=lambda: nodes[1:],
         goes_on_without=lambda node: did.append(f"without {node.label}"),
         recovered=lambda: did.append("recovered"),
+        meeting=contextlib.nullcontext,
     )
-    monkeypatch.setattr(process, "restart", lambda node, how, while_down: (did.append("down"), while_down()))
+    monkeypatch.setattr(process, "restart", lambda node, how, while_down, **_: (did.append("down"), while_down()))
     outages = Outages(SimpleNamespace(part=lambda kind: replication))
     outages.roll(
         "stopped",
@@ -601,7 +604,7 @@ def test_brokers_that_were_all_down_are_waited_for_as_those_whose_work_has_to_go
         for node in nodes:
             node.did.append("recovered")
 
-    replication = SimpleNamespace(cluster=Cluster(nodes), recovered=recovered)
+    replication = SimpleNamespace(cluster=Cluster(nodes), recovered=recovered, meeting=contextlib.nullcontext)
     monkeypatch.setattr(replication.cluster, "start", _waits_in_vain)
     monkeypatch.setitem(process.WAYS_DOWN, "killed", lambda node: node.did.append("killed"))
     monkeypatch.setattr(Broker, "start", lambda node: node.did.append("started"))

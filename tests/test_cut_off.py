@@ -20,8 +20,9 @@ from integrity.faults.process import FaultNotProven
 from integrity.history.schema import TABLES, UNKNOWN
 from integrity.scenes.cut_off import CutOff
 from integrity.scenes.following import Following
-from integrity.scenes.load import MOST_UNSETTLED, Load
+from integrity.scenes.load import Load
 from integrity.scenes.replication import Replication
+from integrity.scenes.sending import MOST_UNSETTLED, Sending
 from tests.histories import History
 from tests.test_on_disk import batch, segment
 
@@ -107,14 +108,15 @@ class Clients(Load):
 
     def __init__(self, each_round: Callable[[Clients, int], None]) -> None:
         super().__init__(SimpleNamespace(topics=["t"]))
-        self._publishers = [SimpleNamespace(id=n, counts={"open": 30, "acknowledged": 100}) for n in (1, 2)]
+        publishers = [SimpleNamespace(id=n, counts={"open": 30, "acknowledged": 100}) for n in (1, 2)]
+        self._sending = [Sending(publisher, ["t"], [], 100) for publisher in publishers]
         self._following = [Following(0)]
         self.rounds = 0
 
         def nudge() -> None:
             self.rounds += 1
-            for publisher in self._publishers:
-                publisher.counts["open"] = min(publisher.counts["open"] + 60, MOST_UNSETTLED)
+            for sending in self._sending:
+                sending.counts["open"] = min(sending.counts["open"] + 60, MOST_UNSETTLED)
             self._following[0].polls += 1
             self._following[0].in_vain += 1
             each_round(self, self.rounds)
@@ -123,7 +125,7 @@ class Clients(Load):
 
 
 def acknowledge(clients: Clients, publisher: int) -> None:
-    counts = clients._publishers[publisher].counts
+    counts = clients._sending[publisher].counts
     counts["open"], counts["acknowledged"] = counts["open"] - 1, counts["acknowledged"] + 1
 
 
@@ -172,7 +174,7 @@ def test_what_gets_through_to_clients_that_are_cut_off_is_noticed(each_round: An
     clients = Clients(each_round)
     assert clients.got_while_cut_off() == got
     if not got:
-        assert all(publisher.counts["open"] == MOST_UNSETTLED for publisher in clients._publishers)
+        assert all(sending.waits for sending in clients._sending)
 
 
 @pytest.mark.parametrize("each_round", [acknowledges, delivers])

@@ -28,6 +28,7 @@ from integrity.scenes.copying import Copying
 from integrity.scenes.groups import Groups
 from integrity.scenes.isolation import REFUSED, Isolation
 from integrity.scenes.load import Load
+from integrity.scenes.reading import Reading
 from integrity.scenes.stalls import Stalled
 from integrity.scenes.transactions import Transactions
 from integrity.scenes.words import behind
@@ -227,6 +228,24 @@ def test_a_reader_has_to_get_what_is_published_to_every_partition(
             work.finish_everywhere()
 
 
+def test_a_kill_meets_messages_that_are_under_way(scene: Scene) -> None:
+    """A publisher at work rests most of the time: it would be killed between two bursts."""
+    scene.create_topic(partitions=1)
+    work = scene.part(Load)
+    work.publish(2)
+    paces = []
+    with work.meeting("stopped"):
+        paces.append([sending.hurried for sending in work._sending])
+    with work.meeting("killed"):
+        paces.append([sending.hurried for sending in work._sending])
+        scene.broker.kill()
+    assert paces == [[False, False], [True, True]]
+    assert not any(sending.hurried for sending in work._sending)
+    assert scene.facts.numbers["without an answer when it was killed, at least"] > 0
+    scene.broker.start()
+    work.wait_for_progress()
+
+
 def test_a_thawed_broker_that_never_answers_again_stalls_the_work(scene: Scene, monkeypatch) -> None:
     scene.create_topic(partitions=1)
     scene.part(Load).publish()
@@ -245,15 +264,22 @@ def test_a_thawed_broker_that_never_answers_again_stalls_the_work(scene: Scene, 
     ],
 )
 def test_damaged_messages_that_are_served_are_a_broken_promise(scene: Scene, monkeypatch, said, raised) -> None:
-    """And what else a client may raise is none."""
+    """Whoever reads: for the verdict, from somewhere on, or at work. And what else a client may raise is none."""
     scene.create_topic(partitions=1)
+    scene.publish(10)
     with scene.driver.reader(scene.connection) as reader:
         kind = type(reader)
 
     def fails(*_: object) -> None:
         raise ValueError(said)
 
-    monkeypatch.setattr(kind, "read_to_end", fails)
+    monkeypatch.setattr(kind, "_drain", fails)
+    with pytest.raises(raised, match=re.escape(said)):
+        scene.part(Reading).start_at_offset(5)
+    with pytest.raises(raised, match=re.escape(said)):
+        scene.part(Load).read()
+    with pytest.raises(raised, match=re.escape(said)):
+        scene.part(Load).finish()
     with pytest.raises(raised, match=re.escape(said)):
         scene.verdict()
 
@@ -302,12 +328,10 @@ def test_a_transaction_has_messages_that_were_acknowledged(scene: Scene) -> None
 
 def test_equal_errors_of_several_publishers_are_counted_together(scene: Scene) -> None:
     work = scene.part(Load)
-    work._publishers = [
-        SimpleNamespace(errors={"timed out": 2, "refused": 1}),
-        SimpleNamespace(errors={"timed out": 3}),
-    ]
+    errors = [{"timed out": 2, "refused": 1}, {"timed out": 3}]
+    work._sending = [SimpleNamespace(publisher=SimpleNamespace(errors=each)) for each in errors]
     assert work.errors() == {"timed out": 5, "refused": 1}
-    work._publishers = []
+    work._sending = []
 
 
 def test_a_partition_without_messages_is_not_waited_for() -> None:

@@ -18,15 +18,6 @@ MOST_LINES = 5_000
 FORMAT = "[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
 
 
-#: What a reader's error says of a batch whose checksum is wrong: kafka-python's words, and librdkafka's.
-DAMAGE_WORDS = ("crc", "corrupt", "bad message")
-
-
-def tells_of_damage(error: Exception) -> bool:
-    """Whether a reader was handed what is damaged; the two clients have nothing in common but the words."""
-    return any(word in str(error).lower() for word in DAMAGE_WORDS)
-
-
 class ClientLog(logging.Handler):
     """Collects warnings and errors of the client libraries from its making until ``end``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from integrity.brokers import kraft
@@ -27,6 +28,9 @@ SERVING = "Kafka Server started"
 #: What it logs some 0.3 s before that, and how long it is then looked at without a pause (seconds).
 REGISTERED = "Successfully registered broker"
 CLOSE_LOOK_SECONDS = 1.0
+
+#: Nothing particular is under way when a broker is taken down.
+NOTHING = nullcontext()
 
 #: How often a broker is started to be killed while it recovers, before the attempt is given up as too slow.
 ATTEMPTS = 20
@@ -57,10 +61,17 @@ class Restart:
     took: float
 
 
-def restart(broker: Broker, how: str, *, while_down: Callable[[], None] | None = None) -> Restart:
+def restart(
+    broker: Broker,
+    how: str,
+    *,
+    in_the_middle_of: AbstractContextManager = NOTHING,
+    while_down: Callable[[], None] | None = None,
+) -> Restart:
     """Take the broker down, see that its address refuses connections, start it again on the same data.
 
-    while_down: a further fault, on its files say, before it is started.
+    in_the_middle_of: what is under way when it is taken down, and until it is. while_down: a further fault, on its
+    files say, before it is started.
     Raises RestartNotProven when its address still accepted connections while it was down, or when the process
     that answers afterwards is not a new one; BrokerFailed when it does not stop or does not come back.
     """
@@ -68,7 +79,8 @@ def restart(broker: Broker, how: str, *, while_down: Callable[[], None] | None =
     began = time.monotonic()
     if was_started is None:
         raise RestartNotProven(f"{broker.label} was not running when it was to be {how}")
-    WAYS_DOWN[how](broker)
+    with in_the_middle_of:
+        WAYS_DOWN[how](broker)
     if not broker.refuses_connections():
         raise RestartNotProven(f"{broker.label} was {how}, and {address} still accepts connections")
     if while_down is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from integrity.brokers.base import BrokerFailed
-from integrity.clients.said import tells_of_damage
+from integrity.clients.damage import DamagedMessages
 from integrity.faults import process
 from integrity.faults.disk import checkpoints, own_files, power
 from integrity.faults.disk.damage import DAMAGES, LOGGED
@@ -180,9 +180,7 @@ def told_of_damage(scene: Scene) -> list[str]:
         with scene.driver.reader(scene.connection, scene.recorder) as reader:
             try:
                 reader.read_to_end(topic, READ_SECONDS, ends={(topic, partition): end})
-            except Exception as error:
-                if not tells_of_damage(error):
-                    raise
+            except DamagedMessages as error:
                 reader.log.end(topic, partition, end, False)
                 told.append(f"{topic}-{partition}: {error}")
     scene.already_read.update(scene.topics)

@@ -16,7 +16,7 @@ def restart(scene: Scene, how: str, times: int = 1) -> None:
     """Take the broker down and start it again, so many times; clients at work must get on after each."""
     load = scene.part(Load)
     for _ in range(times):
-        scene.restart(how)
+        scene.restart(how, in_the_middle_of=load.meeting(how))
         if load.is_under_way:
             load.wait_for_progress()
 

@@ -9,39 +9,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
-from typing import TypeVar
+from itertools import chain
 
-from integrity.clients import Message, NotAcknowledged, Publisher, Reader, wire
+from integrity.clients import Publisher, Reader, wire
 from integrity.clients.base import Partition, ReaderOptions
 from integrity.endings import end_all
+from integrity.faults import process
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import stalls
 from integrity.scenes.following import Following
+from integrity.scenes.sending import MOST_UNSETTLED, Sending
 from integrity.scenes.stalls import Stuck
-from integrity.scenes.words import place
 from integrity.scenes.worker import Worker
 from integrity.waiting import WaitTimeout, wait_until
 
 #: What a message's value has unless a scenario says otherwise.
 MESSAGE_BYTES = 100
-
-#: A publisher sends this many messages at first, so that no fault meets a topic that is all but empty.
-FIRST_BURST = 200
-
-#: Then it sends this many, waits this long (seconds), and so on. A few large bursts cost clients and brokers a fraction
-#: of what many small ones do: with three brokers 0.2 of a processor at one in 0.4 s, 0.8 at one in 0.02 s. That is left
-#: to brokers that restart.
-BURST = 60
-PAUSE_SECONDS = 0.6
-
-#: Seconds that it waits for the first outcome of a burst: librdkafka tells of none unless it is asked.
-OUTCOME_SECONDS = 0.05
-
-#: Sends without an outcome before a publisher waits: what it keeps on sending while the broker is away.
-MOST_UNSETTLED = 500
 
 #: Seconds for which nothing must come to clients that are cut off; their publishers take about as long to send
 #: MOST_UNSETTLED messages.
@@ -64,8 +50,6 @@ NOTICE_SECONDS = 3.0
 #: Seconds for which a broker with nothing new keeps a reader's fetch waiting.
 FETCH_SECONDS = 0.5
 
-C = TypeVar("C", Publisher, Reader)
-
 
 class Load:
     """Publishers and readers at work on the scene's topics: a part of the scene.
@@ -77,11 +61,8 @@ class Load:
         self._scene = scene
         self._publishing: list[Worker] = []
         self._reading: list[Worker] = []
-        self._publishers: list[Publisher] = []
+        self._sending: list[Sending] = []
         self._following: list[Following] = []
-        #: Whether publishers, before they end, publish to each partition once more; and where those messages are.
-        self._everywhere = False
-        self._marks: list[tuple[Partition, int]] = []
 
     # -- at work --------------------------------------------------------------------------------------
     def publish(self, publishers: int = 1, *, size: int = MESSAGE_BYTES, **options: object) -> None:
@@ -91,12 +72,12 @@ class Load:
         """
         options = {"max_unsettled": MOST_UNSETTLED, "delivery_timeout": PUBLISH_SECONDS} | options
         for _ in range(publishers):
-            named = {"client_id": self.client_id(len(self._publishers))} | options
+            named = {"client_id": self.client_id(len(self._sending))} | options
             # Made here, so that none of them still has to get to know a broker that is about to go away.
             publisher = self._scene.driver.publisher(self._scene.connection, self._scene.recorder, **named)
-            self._publishers.append(publisher)
-            worker = self._begin(f"publisher {publisher.id}", publisher, partial(self._send, size, self._places()))
-            self._publishing.append(worker)
+            sending = Sending(publisher, self._scene.topics, self._places(), size)
+            self._sending.append(sending)
+            self._publishing.append(self._begin(sending.name, publisher, sending.work))
         self.wait_for_progress()
 
     def read(self, readers: int = 1, **options: object) -> None:
@@ -113,43 +94,20 @@ class Load:
         before = self._standing()
         for reader, its in zip(made, following, strict=True):
             reader.assign(dict.fromkeys(places, 0))
-            self._reading.append(self._begin(f"reader {reader.id}", reader, partial(self._follow, its)))
+            self._reading.append(self._begin(f"reader {reader.id}", reader, partial(self._follow, its, reader)))
         self.wait_for_progress(since=before)
 
-    def _begin(self, name: str, client: C, work: Callable[[C, Worker], None]) -> Worker:
+    def _begin(self, name: str, client: Publisher | Reader, work: Callable[[Worker], None]) -> Worker:
         def run(worker: Worker) -> None:
             closing: AbstractContextManager = client
             with closing:
-                work(client, worker)
+                work(worker)
 
         return Worker(self._scene, name, run)
 
     def _places(self) -> list[Partition]:
         """Every partition there is now; clients at work may learn late, or never, of those that are added."""
         return [(topic, number) for topic in self._scene.topics for number in range(self._scene.partitions[topic])]
-
-    def _send(self, size: int, places: Sequence[Partition], publisher: Publisher, worker: Worker) -> None:
-        burst = FIRST_BURST
-        while not worker.stopping.is_set():
-            for topic in self._scene.topics:
-                publisher.publish(topic, burst, size=size)
-            burst = BURST
-            publisher.serve(OUTCOME_SECONDS)
-            worker.pause(PAUSE_SECONDS)
-            publisher.serve()
-        publisher.flush(PUBLISH_SECONDS)
-        if self._everywhere:
-            self._publish_everywhere(publisher, places, size)
-
-    def _publish_everywhere(self, publisher: Publisher, places: Sequence[Partition], size: int) -> None:
-        """Have one more message acknowledged in each of these. Raises Stuck where that cannot be had."""
-        for topic, number in places:
-            try:
-                receipt = publisher.send_and_wait(Message(topic, bytes(size), partition=number), PROGRESS_SECONDS)
-            except NotAcknowledged as error:
-                raise Stuck(f"publisher {publisher.id} does not get on in {place((topic, number))}: {error}") from error
-            if receipt.offset is not None:
-                self._marks.append(((topic, number), receipt.offset))
 
     @staticmethod
     def _follow(following: Following, reader: Reader, worker: Worker) -> None:
@@ -173,17 +131,20 @@ class Load:
 
     @property
     def acknowledged(self) -> int:
-        return sum(publisher.counts["acknowledged"] for publisher in self._publishers)
+        return self._count("acknowledged")
 
     @property
     def rejected(self) -> int:
         """Messages that were surely not appended."""
-        return sum(publisher.counts["rejected"] for publisher in self._publishers)
+        return self._count("rejected")
 
     @property
     def open(self) -> int:
         """Messages sent and neither acknowledged nor given up."""
-        return sum(publisher.counts["open"] for publisher in self._publishers)
+        return self._count("open")
+
+    def _count(self, outcome: str) -> int:
+        return sum(sending.counts[outcome] for sending in self._sending)
 
     def check(self) -> None:
         """Raise what any of the clients has raised, or that a broker has died on its own."""
@@ -198,7 +159,7 @@ class Load:
         """
         before = dict(since) if since is not None else self._standing()
         if besides is not None:
-            del before[f"publisher {self._publishers[besides].id}"]
+            del before[self._sending[besides].name]
         self._nudge()
 
         stalled: list[str] = []
@@ -229,10 +190,9 @@ class Load:
 
     def _account(self) -> str:
         """What became of the sends so far."""
-        if not self._publishers:
+        if not self._sending:
             return ""
-        counts = sum((Counter(publisher.counts) for publisher in self._publishers), Counter())
-        told = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in self._publishers[0].counts)
+        told = ", ".join(f"{self._count(outcome):,} {outcome}" for outcome in self._sending[0].counts)
         return f"messages of the publishers at work: {told}; errors so far: {self.errors()}"
 
     def _watch(self) -> Callable[[], None]:
@@ -259,12 +219,12 @@ class Load:
         A worker may be held up in a call of its client's that nothing ends but its own time-out. It is left to that.
         """
         self._publishing, self._reading = [], []
-        publishers, self._publishers = self._publishers, []
+        given_up, self._sending = self._sending, []
         at_work = list(self._scene.workers)
         for worker in at_work:
             worker.prepare_to_stop()
-        for publisher in publishers:
-            publisher.close(STALLED_SECONDS)
+        for sending in given_up:
+            sending.publisher.close(STALLED_SECONDS)
         with suppress(WaitTimeout):
             wait_until(lambda: not any(w.is_at_work for w in at_work), what="everybody to end", seconds=NOTICE_SECONDS)
 
@@ -273,30 +233,65 @@ class Load:
 
         Returns how many of their messages have been acknowledged by then.
         """
-        waiting = self._publishers if index is None else [self._publishers[index]]
+        waiting = self._sending if index is None else [self._sending[index]]
 
         def all_wait() -> bool:
             self._nudge()
-            return all(map(self._waits, waiting))
+            return all(sending.waits for sending in waiting)
 
         self._wait(
             all_wait,
-            f"publisher {', '.join(str(p.id) for p in waiting)} to wait for acknowledgements",
-            lambda: f"without an outcome: {[publisher.counts['open'] for publisher in waiting]}",
+            f"{', '.join(sending.name for sending in waiting)} to wait for acknowledgements",
+            lambda: f"without an outcome: {[sending.counts['open'] for sending in waiting]}",
         )
-        return sum(publisher.counts["acknowledged"] for publisher in waiting)
+        return sum(sending.counts["acknowledged"] for sending in waiting)
+
+    def meeting(self, how: str) -> AbstractContextManager:
+        """Within it a broker is taken down (a key of WAYS_DOWN): a kill is to meet messages that are under way.
+
+        A stop waits for those, and lasts: publishers that hurried all the while would only slow it down.
+        """
+        return self._in_the_middle() if how == "killed" else process.NOTHING
+
+    @contextmanager
+    def _in_the_middle(self) -> Iterator[None]:
+        """Let publishers make no pauses, and begin when each has messages under way.
+
+        How many had no answer in the end is one of the report's numbers: the fewest, of several times.
+        """
+        for sending in self._sending:
+            sending.hurried = True
+        try:
+            self._wait(
+                self._all_have_some_under_way,
+                "every publisher at work to have messages under way",
+                lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
+            )
+            yield
+            if self._sending:
+                numbers, name = self._scene.facts.numbers, "without an answer when it was killed, at least"
+                numbers[name] = min(self.open, int(numbers.get(name, self.open)))
+        finally:
+            for sending in self._sending:
+                sending.hurried = False
+
+    def _all_have_some_under_way(self) -> bool:
+        self._nudge()
+        return all(sending.counts["open"] for sending in self._sending)
 
     def finish_everywhere(self) -> None:
         """See everybody get on, in every partition: each publisher has a message acknowledged there, which each reader
         gets in those it reads. Then as ``finish``. Raises Stalled where one does not.
         """
         self.wait_for_progress()
-        self._everywhere = True
+        for sending in self._sending:
+            sending.last = PROGRESS_SECONDS
         for worker in self._publishing:
             worker.prepare_to_stop()
         with self.going_on():
             end_all(worker.stop for worker in self._publishing)
-            marks = dict(sorted(self._marks))  # of several publishers' messages in a partition the last
+            # Of several publishers' messages in a partition the last.
+            marks = dict(sorted(chain.from_iterable(sending.marks for sending in self._sending)))
             for following in self._following:
                 following.seek(marks)
             wait_until(
@@ -311,7 +306,7 @@ class Load:
     def publish_once_everywhere(self) -> None:
         """Where nobody is at work: have a message acknowledged in each partition. Raises Stalled as ``going_on``."""
         with self.going_on(), self._scene.driver.publisher(self._scene.connection, self._scene.recorder) as publisher:
-            self._publish_everywhere(publisher, self._places(), MESSAGE_BYTES)
+            Sending(publisher, self._scene.topics, self._places(), MESSAGE_BYTES).publish_everywhere(PROGRESS_SECONDS)
 
     def got_while_cut_off(self) -> dict[str, int]:
         """Wait until every publisher has sent all it may without an answer; for clients that are cut off by now.
@@ -320,17 +315,14 @@ class Load:
         indeed. It is looked at for SILENT_SECONDS at least, from when all have taken in what had come to them before,
         and ends at once when somebody gets anything.
         """
-        sent = [sum(publisher.counts.values()) for publisher in self._publishers]
+        sent = [(sending, sending.sent) for sending in self._sending]
         readers = [(following, following.polls, following.in_vain) for following in self._following]
 
         def taken_in() -> bool:
             self._nudge()
             # More than one burst: between two of them a publisher takes in what has come. Two polls in vain, as the
             # first of them may have begun before.
-            return all(
-                sum(publisher.counts.values()) > before + BURST * len(self._scene.topics) or self._waits(publisher)
-                for publisher, before in zip(self._publishers, sent, strict=True)
-            ) and all(
+            return all(sending.has_sent_another_burst(before) for sending, before in sent) and all(
                 reader.in_vain >= in_vain + 2 or reader.polls >= polls + TAKING_IN_POLLS
                 for reader, polls, in_vain in readers
             )
@@ -338,7 +330,10 @@ class Load:
         self._wait(
             taken_in,
             "every client to take in what had come to it before it was cut off",
-            lambda: f"polls: {[reader.polls - polls for reader, polls, _ in readers]}; sent before: {sent}",
+            lambda: (
+                f"polls: {[reader.polls - polls for reader, polls, _ in readers]}; "
+                f"sent before: {[before for _, before in sent]}"
+            ),
         )
         before, since = self._standing(), time.monotonic()
 
@@ -347,13 +342,13 @@ class Load:
 
         def over() -> bool:
             self._nudge()
-            all_wait = all(map(self._waits, self._publishers))
+            all_wait = all(sending.waits for sending in self._sending)
             return bool(got()) or (all_wait and time.monotonic() - since >= SILENT_SECONDS)
 
         self._wait(
             over,
             "every publisher to wait for acknowledgements",
-            lambda: f"without an outcome: {[publisher.counts['open'] for publisher in self._publishers]}",
+            lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
         )
         return got()
 
@@ -365,11 +360,6 @@ class Load:
         for worker in self._workers:
             worker.nudge()
 
-    @staticmethod
-    def _waits(publisher: Publisher) -> bool:
-        """Whether it has sent all it may without an answer."""
-        return publisher.counts["open"] >= MOST_UNSETTLED
-
     def begin_nothing_more(self) -> None:
         """Let everybody only finish what is under way, and do not wait for that."""
         for worker in self._workers:
@@ -377,12 +367,12 @@ class Load:
 
     def finish_what_is_under_way(self) -> None:
         """Wait until nothing is under way any more. Raises AssertionError when something was not acknowledged."""
-        publishers = list(self._publishers)
+        finished = list(self._sending)
         self.finish()
-        for publisher in publishers:
-            counts = publisher.counts
-            if counts["acknowledged"] != sum(counts.values()):
-                raise AssertionError(f"publisher {publisher.id} could not finish: {counts}, {dict(publisher.errors)}")
+        for sending in finished:
+            if sending.counts["acknowledged"] != sending.sent:
+                errors = dict(sending.publisher.errors)
+                raise AssertionError(f"{sending.name} could not finish: {sending.counts}, {errors}")
 
     def finish(self) -> None:
         """Stop everybody, wait for the outcome of every send, and close the clients. Raises what they raised."""
@@ -392,15 +382,14 @@ class Load:
         try:
             end_all(worker.stop for worker in workers)
         finally:
-            self._count()
+            self._account_for_all()
 
-    def _count(self) -> None:
+    def _account_for_all(self) -> None:
         """Add to the report's numbers what became of the sends, and know these clients no longer."""
-        self._following, self._marks, self._everywhere = [], [], False
         numbers = self._scene.facts.numbers
-        publishers, self._publishers = self._publishers, []
-        for publisher in publishers:
-            for outcome, count in publisher.counts.items():
+        finished, self._sending, self._following = self._sending, [], []
+        for sending in finished:
+            for outcome, count in sending.counts.items():
                 name = f"{outcome} under load"
                 numbers[name] = count + int(numbers.get(name, 0))
 
@@ -409,9 +398,9 @@ class Load:
         self.finish()
 
     def _standing(self) -> dict[str, int]:
-        standing = {f"publisher {p.id}": p.counts["acknowledged"] for p in self._publishers}
+        standing = {sending.name: sending.counts["acknowledged"] for sending in self._sending}
         return standing | {f"reader {following.number}": following.seen for following in self._following}
 
     def errors(self) -> dict[str, int]:
         """Every error a send ended with, in the words of the client, and how often."""
-        return dict(sum((Counter(publisher.errors) for publisher in self._publishers), Counter()))
+        return dict(sum((Counter(sending.publisher.errors) for sending in self._sending), Counter()))

@@ -9,6 +9,7 @@ from integrity.brokers.base import Broker
 from integrity.faults import process
 from integrity.faults.disk import own_files, power
 from integrity.scene import Scene
+from integrity.scenes.load import Load
 from integrity.scenes.replication import Replication
 from integrity.waiting import nothing
 
@@ -41,7 +42,12 @@ class Outages:
 
         for node in [*replication.followers(), replication.leader()]:
             before_each()
-            process.restart(node, how, while_down=partial(go_on_without, node))
+            process.restart(
+                node,
+                how,
+                in_the_middle_of=self._scene.part(Load).meeting(how),
+                while_down=partial(go_on_without, node),
+            )
             replication.recovered()
             after_each()
 
@@ -74,7 +80,8 @@ class Outages:
 
     def _take_down(self, nodes: Sequence[Broker], how: str) -> None:
         """Raises RestartNotProven when one of them still accepts connections afterwards."""
-        self._replication.cluster.each(process.WAYS_DOWN[how], nodes)
+        with self._scene.part(Load).meeting(how):
+            self._replication.cluster.each(process.WAYS_DOWN[how], nodes)
         for node in nodes:
             if not node.refuses_connections():
                 raise process.RestartNotProven(f"{node.label} was {how}, and its address still accepts connections")

@@ -135,7 +135,12 @@ class Replication:
         for _ in range(times):
             node = self.holder(role)
             led = self.led_by(node)
-            done = process.restart(node, how, while_down=lambda node=node: self.hands_over(node, role))
+            done = process.restart(
+                node,
+                how,
+                in_the_middle_of=self._scene.part(Load).meeting(how),
+                while_down=lambda node=node: self.hands_over(node, role),
+            )
             self.had_other_leaders.update(led)
             self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
             self.recovered()
@@ -152,7 +157,12 @@ class Replication:
         """Kill whoever has the role as soon as somebody has it, so many times, each time starting the killed one."""
         for _ in range(times):
             node = self.holder(role)
-            process.restart(node, "killed", while_down=lambda node=node: self.others_lead(node))
+            process.restart(
+                node,
+                "killed",
+                in_the_middle_of=self._scene.part(Load).meeting("killed"),
+                while_down=lambda node=node: self.others_lead(node),
+            )
         self.recovered()
 
     def hands_over(self, node: Broker, role: str) -> None:

@@ -129,7 +129,7 @@ class ConfluentReader(Reader):
             self._positions.pop((place.topic, place.partition), None)
             self.log.moved(place.topic, place.partition, schema.REVOKED, None)
 
-    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
+    def _drain(self, seconds: float, keep: list[Record] | None, limit: int | None) -> int:
         # consume() waits for as many as it was asked for, so it is only asked to wait for the first one.
         limit = min(limit or self.options.max_poll_records, MOST_AT_ONCE)
         messages = self._consumer.consume(limit, 0)

@@ -87,7 +87,7 @@ class KafkaPythonReader(Reader):
             attended(partial(self._consumer.partitions_for_topic, topic), self.connection.check)
         self._consumer.subscribe(list(topics), listener=_Moves(self.log))
 
-    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
+    def _drain(self, seconds: float, keep: list[Record] | None, limit: int | None) -> int:
         try:
             batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
         except KafkaConnectionError:
