@@ -219,6 +219,15 @@ def test_damage_that_finds_nothing_says_so(data):
     assert damage.flip_bit(DataFiles(data), ["no such topic"]) == 0
 
 
+@pytest.mark.parametrize("name", ["its index files are deleted", "its index files are overwritten with noise"])
+def test_indexes_by_which_nothing_is_found_are_nothing_to_lose(data, name):
+    """A log of one batch has none but empty ones, and a broker that never made them again would serve it as well."""
+    index = data / "orders-0" / f"{0:020d}.index"
+    index.write_bytes(bytes(INDEX_BYTES))
+    assert damage.DAMAGES[name](DataFiles(data), ["orders"]) == 0
+    assert index.read_bytes() == bytes(INDEX_BYTES)
+
+
 # -- what the broker makes of it --------------------------------------------------------------------------
 FAULTS = {
     "damage": lambda scene: disk_faults.damage(scene, "killed", "its index files are deleted"),

@@ -5,15 +5,20 @@ Feature: Acknowledged messages survive damage to what can be made again
 
   Background:
     Given a running broker
-    And a topic with 3 partitions
-    And 3,000 messages were acknowledged
 
   Rule: What can be made again from the messages may be lost
+    By its indexes a broker finds the messages from an offset or a time on; who reads from the beginning needs none.
     Not promised: that indexes overwritten after an orderly stop are noticed; a broker trusts what it closed in order.
 
-    Scenario Outline: Nothing is lost when the broker is <taken down> and <damage>
+    Scenario Outline: Every message is found when the broker is <taken down> and <damage>
+      Given a topic with 3 partitions that keeps messages of any age
+      And a message for each minute of a day was acknowledged
       When the broker is <taken down>, <damage>, and it is started again
-      Then every acknowledged message is read once, in order and unchanged
+      And a reader starts at offset 240
+      Then it gets exactly the messages from offset 240 on
+      When a reader starts at noon
+      Then it gets exactly the messages from noon on
+      And every acknowledged message is read once, in order and unchanged
 
       Examples:
         | taken down | damage                                     |
@@ -25,6 +30,8 @@ Feature: Acknowledged messages survive damage to what can be made again
     Not promised: that a batch survives of which only a part was written; it was never acknowledged.
 
     Scenario: Nothing is lost when a crash leaves half a batch at the end of each log
+      Given a topic with 3 partitions
+      And 3,000 messages were acknowledged
       When the broker is killed, half a batch is left at the end of each log, and it is started again
       And a publisher sends 3,000 messages to all partitions in turn
       Then every acknowledged message is read once, in order and unchanged
@@ -34,6 +41,8 @@ Feature: Acknowledged messages survive damage to what can be made again
     Not promised: that this holds after a power loss, which is why the mark is only left after everything was flushed.
 
     Scenario: Nothing is lost when the broker is killed and the mark of an orderly stop is forged
+      Given a topic with 3 partitions
+      And 3,000 messages were acknowledged
       When the broker is killed, the mark of an orderly stop is forged, and it is started again
       Then every acknowledged message is read once, in order and unchanged
 
@@ -42,6 +51,8 @@ Feature: Acknowledged messages survive damage to what can be made again
     Not promised: that a reader gets past the damage, or that the broker notices it before a reader does.
 
     Scenario: A flipped bit in the middle of a log is noticed by the reader, and no damaged message is handed out
+      Given a topic with 3 partitions
+      And 3,000 messages were acknowledged
       When the broker is stopped, one bit is flipped in the middle of a log, and it is started again
       Then a reader is told that the log is damaged
       And nothing that is read is damaged, out of order or doubled

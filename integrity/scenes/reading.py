@@ -15,6 +15,10 @@ MINUTE_MS = 60_000
 MINUTES = 24 * 60
 NOON = DAY + MINUTES // 2 * MINUTE_MS
 
+#: A day's messages come in so small batches (bytes) that a broker's indexes have several entries: one for each 4 KiB at
+#: most, and none within a batch.
+BATCH_BYTES = 2 << 10
+
 
 class Reading:
     """The records one new reader got. A part of the scene; what is read stands in the history as well."""
@@ -70,7 +74,7 @@ def read_committed(scene: Scene) -> None:
 def publish_a_day(scene: Scene) -> None:
     """Publish a message for each minute of DAY, to all partitions in turn; all must be acknowledged."""
     partitions = order.in_turn(scene)
-    with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
+    with scene.driver.publisher(scene.connection, scene.recorder, batch_bytes=BATCH_BYTES) as publisher:
         for minute in range(MINUTES):
             place = partitions[minute % len(partitions)]
             value = f"minute {minute}".encode()

@@ -15,6 +15,9 @@ from pathlib import Path
 from integrity.faults.disk import checkpoints, segments
 from integrity.faults.disk.files import DataFiles
 
+#: Bytes of an entry in an offset index: an offset and a place, neither of which is 0 in the first one.
+INDEX_ENTRY = 8
+
 Damage = Callable[[DataFiles, Collection[str]], int]
 
 #: What can be done to the files of a broker that is down, in the features' words.
@@ -46,12 +49,20 @@ def _segments(files: DataFiles, topics: Collection[str]) -> Iterator[Path]:
 
 
 def _indexes(files: DataFiles, topics: Collection[str]) -> list[Path]:
-    return [
+    """The offset and time indexes; none where no offset index has an entry, since nothing is looked up there."""
+    found = [
         files.inside(segment.with_suffix(suffix))
         for segment in _segments(files, topics)
         for suffix in (".index", ".timeindex")
         if segment.with_suffix(suffix).exists()
     ]
+    return found if any(_has_entries(index) for index in found if index.suffix == ".index") else []
+
+
+def _has_entries(index: Path) -> bool:
+    """Whether it has any: while a segment grows, the rest of its indexes is zeros."""
+    with open(index, "rb") as opened:
+        return any(opened.read(INDEX_ENTRY))
 
 
 @in_words("its index files are deleted")
