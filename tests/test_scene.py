@@ -16,14 +16,25 @@ from integrity import waiting
 from integrity.brokers.base import BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.distribution import Distribution
-from integrity.clients import driver
+from integrity.clients import Message, driver
 from integrity.faults.network import Proxy
+from integrity.faults.process import FaultNotProven
 from integrity.prove.reading import PLACE, hide_from_all
 from integrity.prove.saboteur import Wire
 from integrity.reports.model import ScenarioFacts
 from integrity.runs import Run
 from integrity.scene import Scene
-from integrity.scenes import disk_faults, going_down, isolation, load, reading
+from integrity.scenes import (
+    cleaning,
+    disk_faults,
+    going_down,
+    isolation,
+    load,
+    member,
+    publishers,
+    reading,
+    sending_again,
+)
 from integrity.scenes.copying import Copying
 from integrity.scenes.groups import Groups
 from integrity.scenes.isolation import REFUSED, Isolation
@@ -31,6 +42,7 @@ from integrity.scenes.load import Load
 from integrity.scenes.reading import Reading
 from integrity.scenes.stalls import Stalled
 from integrity.scenes.transactions import Transactions
+from integrity.scenes.wire import Wire as FailingNetwork
 from integrity.scenes.words import behind
 from integrity.scenes.worker import Worker
 from integrity.settings import Settings, Shard
@@ -324,6 +336,38 @@ def test_a_transaction_has_messages_that_were_acknowledged(scene: Scene) -> None
         admin.set_configs(topic, {"max.message.bytes": "1"})
     with pytest.raises(AssertionError, match=r"not every message of a transaction was acknowledged: .*TooLarge"):
         scene.part(Transactions).leave_open(1, 10)
+
+
+def test_messages_of_ones_own_have_to_be_acknowledged(scene: Scene) -> None:
+    """They are what is to be kept: old and new ones around an expiry, one for each minute of a day."""
+    topic = scene.create_topic(partitions=1, **{"max.message.bytes": "1"})
+    with pytest.raises(AssertionError, match=r"not all of 1 messages of publisher 0 were acknowledged: .*TooLarge"):
+        publishers.send(scene, [Message(topic, b"too large")])
+
+
+def test_a_topic_that_is_not_read_to_its_end_says_nothing_of_what_was_removed(scene: Scene, monkeypatch) -> None:
+    scene.create_topic(partitions=1)
+    with scene.driver.reader(scene.connection) as reader:
+        monkeypatch.setattr(type(reader), "positions", lambda reader: {})
+    monkeypatch.setattr(cleaning, "READ_SECONDS", 0.3)
+    with pytest.raises(AssertionError, match="a reader did not get to the end"):
+        cleaning.wrong_values(scene)
+
+
+def test_a_member_that_is_handed_nothing_stalls_the_work(scene: Scene, monkeypatch) -> None:
+    scene.create_topic(partitions=1)
+    monkeypatch.setattr(member, "READ_SECONDS", 0.3)
+    mortal = member.Member(scene, "group")
+    with pytest.raises(Stalled, match=rf"for member {mortal.number} to be handed something, .* in vain"):
+        mortal.die()
+
+
+def test_a_publisher_that_only_waits_for_a_late_answer_proves_nothing(scene: Scene, monkeypatch) -> None:
+    scene.create_topic(partitions=3)
+    scene.part(FailingNetwork).begin()
+    monkeypatch.setattr(sending_again, "LATE", sending_again.IMPATIENCE / 8)
+    with pytest.raises(FaultNotProven, match="sent no batch again"):
+        sending_again.publish(scene, 3000, sending_again.TOO_LATE)
 
 
 def test_equal_errors_of_several_publishers_are_counted_together(scene: Scene) -> None:

@@ -8,10 +8,10 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 
-from integrity.brokers.base import BrokerFailed
+from integrity.brokers.base import KILL_SECONDS, BrokerFailed
 from integrity.reports import masking
 from integrity.reports.text import one_line
-from integrity.waiting import WaitTimeout, wait_until
+from integrity.waiting import WaitTimeout, scaled, wait_until
 
 #: Seconds for one command, before timeout_factor: a pod is deleted and made again in one or two minutes.
 COMMAND_SECONDS = 300.0
@@ -57,11 +57,19 @@ def run(
             raise BrokerFailed(f"-D {name}: {line}: {timeout}, so it was killed{_last(said())}") from timeout
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                _kill(name, process)
         if process.returncode:
             raise BrokerFailed(f"-D {name}: {line} ended with status {process.returncode}{_last(said())}")
         return said()
+
+
+def _kill(name: str, process: subprocess.Popen) -> None:
+    """Raises BrokerFailed when the system does not end it."""
+    os.killpg(process.pid, signal.SIGKILL)
+    try:
+        process.wait(scaled(KILL_SECONDS))
+    except subprocess.TimeoutExpired as timeout:
+        raise BrokerFailed(f"-D {name}: process {process.pid} does not end although it was killed") from timeout
 
 
 def _last(output: str) -> str:

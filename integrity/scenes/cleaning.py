@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from integrity.clients.base import Partition, Record
 from integrity.clients.messages import Message
@@ -114,10 +114,16 @@ def _held(scene: Scene) -> dict[int, int]:
     return held
 
 
-def _records(scene: Scene) -> list[Record]:
-    """The topic's records, read without being recorded."""
+def _records(scene: Scene) -> Sequence[Record]:
+    """The topic's records, read without being recorded.
+
+    Raises AssertionError when a partition could not be read to its end: what stands behind would seem to be removed.
+    """
     with scene.driver.reader(scene.connection) as reader:
-        return reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True).records
+        result = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True)
+    if not result.complete:
+        raise AssertionError(f"a reader did not get to the end: {result}")
+    return result.records
 
 
 def wrong_values(scene: Scene) -> list[str]:

@@ -22,6 +22,7 @@ from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.following import POLL_SECONDS
 from integrity.scenes.gate import Gate
+from integrity.scenes.load import Load
 from integrity.scenes.member import HEARTBEAT_SECONDS
 from integrity.scenes.transacting import END_SECONDS, REQUEST_SECONDS
 from integrity.scenes.worker import Worker
@@ -162,15 +163,19 @@ class Copier:
 
     # -- its end ----------------------------------------------------------------------------------------------
     def die(self, proxy: Proxy) -> None:
-        """Fall silent in the middle of a transaction, before its commit: nobody hears of it again."""
+        """Fall silent in the middle of a transaction, before its commit: nobody hears of it again.
+
+        Raises Stalled when it does not get so far.
+        """
         self._cut_off = proxy
-        wait_until(
-            lambda: self.is_dead,
-            what=f"{self.client} to die at its work",
-            seconds=READ_SECONDS,
-            check=self._worker.check,
-            detail=self.words,
-        )
+        with self._scene.part(Load).going_on():
+            wait_until(
+                lambda: self.is_dead,
+                what=f"{self.client} to be handed something, and to die at its work",
+                seconds=READ_SECONDS,
+                check=self._worker.check,
+                detail=self.words,
+            )
 
     def _leave(self, reader: Reader) -> None:
         if self.is_dead:

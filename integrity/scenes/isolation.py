@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from integrity.clients import Message, Publisher
 from integrity.clients.base import Partition
+from integrity.errors import SuiteError
 from integrity.faults.network import Fault, Proxy
 from integrity.history import schema
 from integrity.history.database import connect
@@ -163,7 +164,7 @@ class Isolation:
     @property
     def _open(self) -> Publisher:
         if self._publisher is None:
-            raise AssertionError("no transaction was left open in this scenario")
+            raise SuiteError("no transaction was left open in this scenario: it lacks the step that leaves one")
         return self._publisher
 
     # -- what was seen ----------------------------------------------------------------------------------------

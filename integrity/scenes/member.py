@@ -13,6 +13,7 @@ from integrity.clients.base import Partition
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.deliveries import Commit, Delivery
 from integrity.scenes.following import POLL_SECONDS
+from integrity.scenes.load import Load
 from integrity.scenes.worker import Worker
 from integrity.waiting import wait_until
 
@@ -49,7 +50,7 @@ class Member:
         #: Processed, and not committed yet because the broker was away.
         self._owed: dict[Partition, int] = {}
         self._dying = False
-        self._topics = list(scene.topics)
+        self._scene, self._topics = scene, list(scene.topics)
         self._reader = scene.driver.reader(
             scene.connection,
             scene.recorder,
@@ -115,15 +116,16 @@ class Member:
         self._worker.stop()
 
     def die(self) -> None:
-        """Fall silent after processing something and before committing it. Raises WaitTimeout when nothing comes."""
+        """Fall silent after processing something and before committing it. Raises Stalled when nothing comes."""
         self.is_at_work = False
         self._dying = True
-        wait_until(
-            lambda: self.taken_along,
-            what=f"member {self.number} to die at its work",
-            seconds=READ_SECONDS,
-            check=self.check,
-        )
+        with self._scene.part(Load).going_on():
+            wait_until(
+                lambda: self.taken_along,
+                what=f"member {self.number} to be handed something, and to die at its work",
+                seconds=READ_SECONDS,
+                check=self.check,
+            )
         self._worker.stop()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from integrity.clients import Message, Publisher
@@ -62,9 +61,7 @@ def publish_together(
     run_together([one] * publishers, failed=barrier.abort)
 
 
-def send(scene: Scene, messages: Iterable[Message], **options: object) -> Counter[str]:
-    """One publisher sends these messages; returns how many had which outcome. options: of PublisherOptions."""
+def send(scene: Scene, messages: Iterable[Message], **options: object) -> None:
+    """One publisher sends these messages; all must be acknowledged. options: of PublisherOptions."""
     with scene.driver.publisher(scene.connection, scene.recorder, **options) as publisher:
-        publisher.send_many(messages)
-        publisher.flush(PUBLISH_SECONDS)
-        return Counter(publisher.counts)
+        acknowledged(publisher, publisher.send_many(messages))

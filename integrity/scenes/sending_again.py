@@ -16,6 +16,7 @@ from typing import Any
 
 from kafka.protocol.api_message import ApiMessage
 
+from integrity.errors import NotPossible
 from integrity.faults.network import Exchange, Fault, Proxy, Reply, answers
 from integrity.faults.process import FaultNotProven
 from integrity.scene import Scene
@@ -57,6 +58,11 @@ def _refuse(proxy: Proxy, **choice: Any) -> Fault:
     return proxy.rewrite_request("Produce", answer, **choice)
 
 
+TOO_LATE = "an acknowledgement comes too late"
+
+#: The client that gives up no answer before its delivery time-out (librdkafka 2.x), whatever its request time-out is.
+PATIENT = "confluent-kafka"
+
 #: How the network fails, in the features' words.
 FAULTS: dict[str, Callable[..., Fault]] = {
     "the connection is cut before a request": Proxy.cut_before,
@@ -64,20 +70,21 @@ FAULTS: dict[str, Callable[..., Fault]] = {
     "the connection is cut after messages were stored and before they were acknowledged": Proxy.lose_answer,
     "the connection is cut in the middle of an acknowledgement": Proxy.cut_inside_answer,
     "an acknowledgement vanishes": Proxy.drop_answer,
-    "an acknowledgement comes too late": lambda proxy, **choice: proxy.delay_answer(seconds=LATE, **choice),
+    TOO_LATE: lambda proxy, **choice: proxy.delay_answer(seconds=LATE, **choice),
     "a batch is refused for a moment": _refuse,
 }
 
 
 #: Those of them that a client only notices by waiting.
-SILENT = frozenset({"an acknowledgement vanishes", "an acknowledgement comes too late"})
+SILENT = frozenset({"an acknowledgement vanishes", TOO_LATE})
 
 
 def publish(scene: Scene, count: int, how: str, *, idempotent: bool = True, in_flight: int = 5) -> None:
     """One publisher sends ``count`` messages while the network fails; all must be acknowledged in the end.
 
     how: a key of FAULTS. in_flight: the requests it may have unanswered.
-    Raises FaultNotProven when the network did not fail, or never had several batches under way that it should have.
+    Raises FaultNotProven when the network did not fail, when no batch was sent again for that, or when it never had
+    several batches under way that it should have. Raises NotPossible where the client sends nothing again for that.
     """
     proxy = scene.part(Wire).proxy
     pipelines = in_flight > 1 and not idempotent
@@ -100,7 +107,15 @@ def publish(scene: Scene, count: int, how: str, *, idempotent: bool = True, in_f
             delivery_timeout=60.0,
             idempotent=idempotent,
         )
-    scene.facts.numbers |= {"requests unanswered at once": watch.requests, "batches unanswered at once": watch.batches}
+    scene.facts.numbers |= {
+        "requests unanswered at once": watch.requests,
+        "batches unanswered at once": watch.batches,
+        "batches sent again": watch.again,
+    }
+    if not watch.again:
+        if how == TOO_LATE and scene.driver.name == PATIENT:
+            raise NotPossible(f"{PATIENT} waits for an answer that is late, and sends nothing again")
+        raise FaultNotProven("the publisher sent no batch again: nothing could be there twice")
     if (watch.requests if pipelines else watch.batches) < min(in_flight, 2):
         kind = "requests" if pipelines else "batches"
         raise FaultNotProven(f"the publisher never had two {kind} unanswered at once: no order was at stake")

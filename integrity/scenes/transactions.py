@@ -6,6 +6,7 @@ import uuid
 
 from integrity.clients import Publisher
 from integrity.endings import end_all
+from integrity.errors import SuiteError
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, Scene
 
@@ -65,7 +66,7 @@ class Transactions:
     def end_in_every_way(self) -> None:
         """Commit one of the three that are open, abort one, and let a successor of the last one's publisher begin."""
         if len(self._open) != 3:
-            raise AssertionError(f"three transactions are to be open for this, not {len(self._open)}")
+            raise SuiteError(f"three transactions are to be open for this, not {len(self._open)}")
         committed, aborted, left = self._open
         self._commit(self._publishers[committed])
         self._abort(self._publishers[aborted])

@@ -13,7 +13,7 @@ from kafka.protocol.api_message import ApiMessage
 
 from integrity.clients import Connection, security
 from integrity.clients.wire import metadata
-from integrity.errors import NotPossible
+from integrity.errors import NotPossible, SuiteError
 from integrity.faults.network import Exchange, Fault, Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.scene import Scene
@@ -41,9 +41,9 @@ class Wire:
 
     @property
     def proxy(self) -> Proxy:
-        """The network itself. Raises AssertionError when the scenario has not asked for one that can fail."""
+        """The network itself. Raises SuiteError when the scenario has not asked for one that can fail."""
         if self._proxy is None:
-            raise AssertionError("this scenario's network cannot fail: it lacks 'a network that can fail'")
+            raise SuiteError("this scenario's network cannot fail: it lacks 'a network that can fail'")
         return self._proxy
 
     def close(self) -> None:
@@ -77,18 +77,22 @@ def prove(fault: Fault, strikes: int = 1) -> None:
 class InFlight:
     """What a client's Produce requests had unanswered on one connection at the same moment, at most.
 
-    requests, batches: how many; a request has a batch for each partition that it writes to.
+    requests, batches: how many; a request has a batch for each partition that it writes to. again: how many batches
+    have come once more, on any connection, the same to the last bit.
     """
 
     def __init__(self, proxy: Proxy, client: str) -> None:
-        self.requests = self.batches = 0
+        self.requests = self.batches = self.again = 0
+        self._known: set[bytes] = set()
         #: By connection: each request's number, and how many batches it has.
         self._asked: dict[int, deque[tuple[int, int]]] = defaultdict(deque)
         self._fault = proxy.rewrite("Produce", request=self._ask, answer=self._answer, client=client)
 
     def _ask(self, message: ApiMessage, exchange: Exchange) -> None:
-        batches = sum(len(topic.partition_data) for topic in message.topic_data)
-        self._asked[exchange.connection].append((exchange.head.number, batches))
+        batches = [bytes(one.records) for topic in message.topic_data for one in topic.partition_data]
+        self._asked[exchange.connection].append((exchange.head.number, len(batches)))
+        self.again += len(self._known.intersection(batches))
+        self._known.update(batches)
 
     def _answer(self, message: ApiMessage, exchange: Exchange) -> None:
         # Answers come in the order of the requests, so whatever was asked before this one is answered as well.
