@@ -24,7 +24,7 @@ def the_topic_is_as_it_was(context, partitions):
     assert_that(keepsakes.settings_now(context.scene), equal_to(kept), "settings")
 
 
-@given("one message for each minute of a day was acknowledged")
+@given("a day of messages was acknowledged, and where each of its hours begins was noted")
 def messages_over_a_day(context):
     keepsakes.publish_over_a_day(context.scene)
 

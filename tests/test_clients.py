@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 from kafka.cluster import ClusterMetadata
 
+from integrity import waiting
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Connection, Driver, Message, NotAcknowledged, driver
 from integrity.clients.base import BEGINNING, END, Admin, Reader
 from integrity.clients.load import Load, LoadFailed
-from integrity.clients.types import SETUP_SECONDS
+from integrity.clients.types import SETUP_SECONDS, PublisherOptions
 from integrity.errors import BadOption
 from integrity.faults.network import Proxy
 from integrity.history.recorder import Recorder
@@ -718,3 +719,11 @@ def test_one_client_never_imports_the_other(name: str) -> None:
 def test_an_unknown_client_is_refused() -> None:
     with pytest.raises(BadOption, match="kafka-python, confluent-kafka"):
         driver("librdkafka")
+
+
+def test_a_transaction_lasts_no_longer_than_brokers_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the timeout_factor: they refuse a publisher that asks for more."""
+    monkeypatch.setattr(waiting, "_timeout_factor", 2.0)
+    assert PublisherOptions(transaction_timeout=300).transaction_ms == 600_000
+    monkeypatch.setattr(waiting, "_timeout_factor", 10.0)
+    assert PublisherOptions(transaction_timeout=300).transaction_ms == 900_000

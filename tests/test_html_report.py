@@ -173,6 +173,19 @@ def test_strange_messages_stay_text(tmp_path: Path) -> None:
     assert "silent" not in page.text
 
 
+def test_a_skipped_row_of_an_outline_has_its_reason_in_the_table(tmp_path: Path) -> None:
+    rows = "    Examples:\n      | why |\n      | it rains |\n"
+    text = "Feature: F\n  Scenario Outline: one\n    Given it is skipped because <why>\n" + rows
+    folder = project(tmp_path, {"a.feature": text})
+    behave(folder)
+    [table] = [table for table in page_tables(folder) if "guarantees" in table]
+    assert "it rains" in table.partition("</ul>")[0].partition("<ul>")[2].rpartition("</a>")[2]
+
+
+def page_tables(folder: Path) -> list[str]:
+    return re.findall(r"<table.*?</table>", (folder / "reports" / "report.html").read_text(), re.DOTALL)
+
+
 def test_an_interrupted_run_has_its_page(tmp_path: Path) -> None:
     text = "Feature: F\n  Scenario: one\n    Given it works\n  Scenario: two\n    Given the person presses Ctrl-C\n"
     folder = project(tmp_path, {"a.feature": text, "b.feature": text})

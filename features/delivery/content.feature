@@ -1,6 +1,6 @@
 Feature: Messages are delivered unchanged
   A reader gets the key, the value, the headers and the timestamp that a publisher sent, byte for byte.
-  Kafka looks into none of them. Not promised: that what the bytes say makes sense to the reader.
+  Kafka changes none of them. Not promised: that what the bytes say makes sense to the reader.
 
   Rule: Every byte comes back, and null is not the same as empty
     Not promised: a timestamp of the publisher's own on a topic that takes the broker's time instead.
@@ -42,12 +42,14 @@ Feature: Messages are delivered unchanged
         | zstd   |
 
   Rule: A message over the topic's limit is refused
-    The publisher is told, and everything before and after it goes its way.
-    Not promised: that a publisher's client asks the broker at all; it may have a lower limit of its own.
+    The publisher is told, and what comes before it and what others publish goes its way. The limit is one for batches,
+    after compression; a batch holds one message at least.
+    Not promised: that a publisher's client asks the broker at all, which may have a lower limit of its own, or that it
+    can go on after a refusal.
 
     Scenario: A message over the topic's limit is rejected and seen by nobody
       Given a running broker
-      And a topic with 1 partition
+      And a topic with 1 partition that takes no batch over a megabyte
       When messages are published, one of them over the topic's limit
       Then the message over the limit is rejected
       And nobody sees the message over the limit

@@ -3,7 +3,8 @@ Feature: Readers get every message, each reader and each group for itself
   Not promised: that a member of a group gets a message only once; a group gets again what it has not committed.
 
   Rule: A reader may start wherever it wants
-    Not promised: that what retention or compaction has removed can still be read.
+    Not promised: that what retention or compaction has removed can still be read; or that nothing of an earlier time
+    follows where a reader starts at a time, and publishers gave times out of order.
 
     Scenario: A reader that comes later gets the same messages from the beginning
       Given a running broker

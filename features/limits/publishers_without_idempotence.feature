@@ -2,7 +2,7 @@ Feature: Without idempotence a message may be there twice
   A publisher that is not idempotent sends again what was not acknowledged, and the broker cannot know it again.
 
   Rule: What is sent again is appended again
-    What protects: idempotence, which is the default of both clients of this suite's publishers.
+    What protects: idempotence. Kafka's own clients and kafka-python have it by default, librdkafka when it is told to.
 
     Scenario: A message is there twice when a publisher without idempotence sends it again, and that is found
       Given a running broker

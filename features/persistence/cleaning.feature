@@ -3,7 +3,8 @@ Feature: What was removed on purpose stays removed, and nothing else goes with i
   that may be removed may still be read for any time.
 
   Rule: Compaction keeps the latest value of each key
-    Not promised: that any earlier value is still there, or that it is gone; that a deletion itself can be read for long.
+    Not promised: that any earlier value is still there, or that it is gone; that a deletion itself can be read for longer
+    than the topic keeps deletions (a day unless it says otherwise; here no time at all).
 
     Scenario: The latest value of each key survives compaction and a crash, and deleted keys do not come back
       Given a broker that cleans up all the time

@@ -1,7 +1,7 @@
 Feature: Acknowledged messages survive whatever ends the broker's process
   Clients are at work while the broker is taken down, and get on with it when the broker is back: publishers send
   again what was not acknowledged, readers go on where they were. Not promised: that a message which was under way
-  and never acknowledged is there.
+  and never acknowledged is there; or any of this when the whole machine goes, as with a power loss.
 
   Background:
     Given a running broker

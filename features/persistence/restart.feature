@@ -1,6 +1,7 @@
 Feature: Acknowledged messages survive a broker restart
   Once a broker has acknowledged a message it is kept for as long as the topic's retention says,
-  whether or not the broker stays up. Not promised: messages that were never acknowledged.
+  whether or not the broker stays up. Not promised: messages that were never acknowledged; or, where there is one broker
+  only, those that were not on its disk yet when its machine lost its power.
 
   Rule: What was acknowledged before the broker went down is there when it is back
     The broker comes back on the same data and at the same address.

@@ -17,12 +17,13 @@ Feature: Topics keep their settings, their partitions and their messages' times
       Then the topic has 5 partitions and the settings it was made with
 
   Rule: Messages are found by their time as before
-    Not promised: anything about the time of a message that its publisher did not set; the broker's clock is its own.
+    Not promised: anything about the time of a message that its publisher did not set; it is that of the client's clock,
+    or of the broker's where the topic says so.
 
     Scenario: Messages keep their times and are found by them when the broker is killed
       Given a running broker
       And a topic with 3 partitions that keeps messages of any age
-      And one message for each minute of a day was acknowledged
+      And a day of messages was acknowledged, and where each of its hours begins was noted
       When the broker is killed and started again
       Then each hour begins at the same offsets as before
       And every acknowledged message is read once, in order and unchanged

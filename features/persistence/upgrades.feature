@@ -4,10 +4,11 @@ Feature: Messages survive an upgrade and a new container
   whose features were raised cannot be replaced by an older one.
 
   Rule: What an older version has acknowledged is there after the upgrade
-    One broker is upgraded in place. Its features are raised afterwards, as an operator does when the upgrade is to stay.
+    One broker is upgraded in place. Its formats (of metadata, transactions, groups) are raised afterwards, as an operator
+    does when the upgrade is to stay.
     Not promised: that clients notice nothing while the broker is down.
 
-    Scenario Outline: Messages and transactions written under Kafka <older> survive the upgrade, before and after features are raised
+    Scenario Outline: Messages and transactions written under Kafka <older> survive the upgrade and the raising of features
       Given a broker of version <older>
       And a topic with 3 partitions
       And 3,000 messages were acknowledged

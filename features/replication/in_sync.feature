@@ -6,7 +6,8 @@ Feature: Publishing is refused while too few replicas are in sync
 
   Rule: What is refused is not there, and publishing goes on when enough are back
     A publisher may give up a refused message or try it again; either way its outcome is told truthfully.
-    Not promised: that a refused message can be published before the missing replica is back.
+    Not promised: that a refused message can be published before the missing replica is back; or that a message is gone
+    which was under way when the replica dropped out: its publisher may be told that it was stored by too few.
 
     Scenario: Nothing is acknowledged by too few replicas, and nothing that was refused shows up
       Given three running brokers

@@ -1,7 +1,8 @@
 @cluster
 Feature: Acknowledged messages survive what happens to several of three brokers
-  A message is acknowledged when every replica in sync has it, on a disk or not. As long as one of those replicas comes
-  back with it, it is there. Not promised: that clients can work while too few brokers are up.
+  A message is acknowledged when every replica in sync has it, on a disk or not. As long as one of those replicas stays
+  up, or all of them come back with it, it is there. Not promised: that clients can work while too few brokers are up; or
+  that a replica which crashed is trusted to have everything when the last one in sync loses what it had.
 
   Background:
     Given three running brokers

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from integrity.clients.messages import Header, Message
-from integrity.waiting import nothing
+from integrity.waiting import nothing, scaled
 
 #: (topic, partition)
 Partition = tuple[str, int]
@@ -17,6 +17,9 @@ END = -1
 
 #: How long a poll may block (seconds): short enough to notice a stop, long enough not to spin.
 POLL_SECONDS = 0.2
+
+#: The longest transaction that brokers take by default (transaction.max.timeout.ms).
+MOST_TRANSACTION_MS = 900_000
 
 #: Seconds, before timeout_factor, for a connection to be set up, the first question about versions included.
 SETUP_SECONDS = 5.0
@@ -73,6 +76,11 @@ class PublisherOptions:
     transaction_timeout: float = 30.0
     log_append_time: bool = False
     client_id: str = "kafka-integrity"
+
+    @property
+    def transaction_ms(self) -> int:
+        """The transaction's time-out, after timeout_factor: no more than brokers take by default."""
+        return min(int(scaled(self.transaction_timeout) * 1000), MOST_TRANSACTION_MS)
 
     def __post_init__(self) -> None:
         if self.retries == 0 and (self.idempotent or self.transactional_id):

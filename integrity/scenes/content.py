@@ -23,7 +23,8 @@ LARGE_MESSAGES = 3
 #: "One megabyte": as much as fits below a topic's own limit, max.message.bytes, whose default is 1,048,588 bytes.
 MEGABYTE = 1_000_000
 
-#: A value (bytes) that no topic with the default limit takes.
+#: Kafka's default limit, which a cluster may have raised; and a value (bytes) that no such topic takes.
+LIMITED = {"max.message.bytes": "1048588"}
 OVER_THE_LIMIT = 1_100_000
 
 #: Every byte there is, so also NUL, line ends and what is not UTF-8.

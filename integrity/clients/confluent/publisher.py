@@ -68,7 +68,9 @@ class ConfluentPublisher(Publisher):
             settings["retries"] = options.retries
         if options.transactional_id is not None:
             settings["transactional.id"] = connection.own(options.transactional_id)
-            settings["transaction.timeout.ms"] = int(scaled(options.transaction_timeout) * 1000)
+            settings["transaction.timeout.ms"] = options.transaction_ms
+            # librdkafka takes no message for longer than its transaction may last.
+            settings["message.timeout.ms"] = min(settings["message.timeout.ms"], options.transaction_ms)
             # Otherwise it forgets all brokers when none answers, to begin again with those it was given, and may then
             # wait for ever for the coordinator that was to take a group's offsets into its transaction
             # (https://github.com/confluentinc/librdkafka/issues/5511; librdkafka 2.16).

@@ -133,7 +133,7 @@ class KafkaPythonPublisher(Publisher):
             arguments["retries"] = options.retries
         if options.transactional_id is not None:
             arguments["transactional_id"] = connection.own(options.transactional_id)
-            arguments["transaction_timeout_ms"] = int(scaled(options.transaction_timeout) * 1000)
+            arguments["transaction_timeout_ms"] = options.transaction_ms
         self._producer = attended(lambda: KafkaProducer(**arguments), connection.check)
         prepare(self._producer._sender._client._manager)
         self._batches = Batches(self.log, single_attempt=options.retries == 0)
