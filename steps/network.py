@@ -19,7 +19,6 @@ def a_network_that_can_fail(context):
 
 # -- publishers -----------------------------------------------------------------------------------------
 @when("a publisher sends {messages:Count} messages in small batches, and {how:NetworkFault} again and again")
-@skippable
 def a_publisher_sends_while_the_network_fails(context, messages, how):
     sending_again.publish(context.scene, messages, how)
 

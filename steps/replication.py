@@ -130,6 +130,11 @@ def a_follower_without_them_takes_over(context, messages):
     unreplicated.elect_who_missed(context.scene, messages)
 
 
+@when("the leader acknowledges {messages:Count} messages alone, is killed, and is started again after nobody took over")
+def nobody_takes_over(context, messages):
+    unreplicated.wait_for_who_has_all(context.scene, messages)
+
+
 @when("the leader acknowledges {messages:Count} messages alone and loses its power")
 @skippable
 def the_last_replica_loses_its_tail(context, messages):

@@ -406,23 +406,29 @@ def test_the_network_of_brokers_that_cannot_be_discarded_is_closed_and_theirs_is
 
 
 def test_replicas_that_differ_are_told_apart():
-    same = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 1, 1)]
-    other = [Row("t", 0, 0, 1, 0), Row("t", 0, 1, 2, 0)]
+    same = [(Row("t", 0, 0, 1, 0), 0xAB), (Row("t", 0, 1, 1, 1), 0xAB)]
+    other = [(Row("t", 0, 0, 1, 0), 0xAB), (Row("t", 0, 1, 2, 0), 0xAB)]
     both = {("t", 0): ["broker 1", "broker 2"]}
     assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): list(same)}}, both) == []
     assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): other}}, both) == [
-        "t-0: broker 1 has message 1 of publisher 1 at offset 1, broker 2 has message 0 of publisher 2 at offset 1"
+        "t-0: broker 1 has message 1 of publisher 1 at offset 1 (batch 000000ab), "
+        "broker 2 has message 0 of publisher 2 at offset 1 (batch 000000ab)"
+    ]
+    changed = [same[0], (same[1][0], 0xCD)]
+    assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): changed}}, both) == [
+        "t-0: broker 1 has message 1 of publisher 1 at offset 1 (batch 000000ab), "
+        "broker 2 has message 1 of publisher 1 at offset 1 (batch 000000cd)"
     ]
     assert _differences({"broker 1": {("t", 0): same}, "broker 2": {("t", 0): same[:1]}}, both) == [
-        "t-0: broker 1 has message 1 of publisher 1 at offset 1, broker 2 has nothing more"
+        "t-0: broker 1 has message 1 of publisher 1 at offset 1 (batch 000000ab), broker 2 has nothing more"
     ]
 
 
 def test_a_replica_that_has_nothing_at_all_differs_from_one_that_has_something():
     """It is in no file of that broker's, and differs the most."""
-    held = {"broker 1": {}, "broker 2": {("t", 0): [Row("t", 0, 0, 1, 0)]}, "broker 3": {}}
+    held = {"broker 1": {}, "broker 2": {("t", 0): [(Row("t", 0, 0, 1, 0), 0xAB)]}, "broker 3": {}}
     assert _differences(held, {("t", 0): ["broker 1", "broker 2"]}) == [
-        "t-0: broker 1 has nothing more, broker 2 has message 0 of publisher 1 at offset 0"
+        "t-0: broker 1 has nothing more, broker 2 has message 0 of publisher 1 at offset 0 (batch 000000ab)"
     ]
     assert _differences(held, {("t", 0): ["broker 2"]}) == [], "the others have no replica of it"
 
@@ -449,8 +455,8 @@ def test_replicas_that_never_agree_are_a_failure(monkeypatch):
     at_work = SimpleNamespace(going_on=contextlib.nullcontext, meeting=contextlib.nullcontext)
     monkeypatch.setattr(replicas, "as_cluster", lambda _: whole)
     monkeypatch.setattr(replicas, "CATCH_UP_SECONDS", 0.2)
-    rows = {"broker 1": [Row("t", 0, 0, 1, 0)], "broker 2": [Row("t", 0, 0, 1, 7)]}
-    monkeypatch.setattr(replicas.on_disk, "records", lambda directory, topics: iter(rows[directory.name]))
+    rows = {"broker 1": [(Row("t", 0, 0, 1, 0), 0xAB)], "broker 2": [(Row("t", 0, 0, 1, 7), 0xAB)]}
+    monkeypatch.setattr(replicas.on_disk, "copies", lambda directory, topics: iter(rows[directory.name]))
     scene = SimpleNamespace(broker=None, topics=["t"], partitions={"t": 1}, part=lambda kind: at_work)
     with pytest.raises(AssertionError, match="broker 2 has message 7 of publisher 1 at offset 0"):
         replicas.require_alike(scene)
@@ -465,7 +471,7 @@ def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
     class Load:
         """Refuses some, and acknowledges one, whenever it is looked at."""
 
-        rejected = acknowledged = 0
+        rejected = acknowledged = open = 0
 
         def check(self) -> None:
             """Nothing went wrong by itself."""
@@ -492,7 +498,11 @@ def test_an_acknowledgement_by_too_few_is_a_failure(monkeypatch):
     monkeypatch.setattr(in_sync.process, "restart", lambda node, how, while_down, **_: while_down())
     with pytest.raises(AssertionError, match="1 messages were acknowledged by too few"):
         in_sync.refuse_for_a_while(scene)
+    replication.wait_for_in_sync = lambda count: setattr(load, "acknowledged", load.acknowledged + 1)
     monkeypatch.setattr(in_sync, "_wait_for_refusals", lambda scene: None)
+    with pytest.raises(AssertionError, match="1 messages were acknowledged that were sent after broker 2 was killed"):
+        in_sync.refuse_for_a_while(scene)
+    replication.wait_for_in_sync = lambda count: None
     load.errors = lambda: {"RequestTimedOutError: 7": 100}
     with pytest.raises(AssertionError, match="refused, but not as too few replicas are in sync: "):
         in_sync.refuse_for_a_while(scene)
@@ -507,7 +517,7 @@ def test_a_broker_that_has_two_of_the_roles_loses_its_power_once(monkeypatch):
     )
     outages = Outages(SimpleNamespace(part=lambda kind: replication))
     monkeypatch.setitem(process.WAYS_DOWN, "killed", lambda node: node.did.append("killed"))
-    monkeypatch.setattr(Broker, "start", lambda node: node.did.append("started"))
+    monkeypatch.setattr(process, "bring_back", lambda node: node.did.append("started"))
     monkeypatch.setattr(outages, "cut", lambda node: node.did.append("cut"))
     outages.lose_power(["leader", "follower", "controller"])
     assert [node.did for node in nodes] == [["killed", "cut", "started"]] * 2
@@ -607,6 +617,6 @@ def test_brokers_that_were_all_down_are_waited_for_as_those_whose_work_has_to_go
     replication = SimpleNamespace(cluster=Cluster(nodes), recovered=recovered, meeting=contextlib.nullcontext)
     monkeypatch.setattr(replication.cluster, "start", _waits_in_vain)
     monkeypatch.setitem(process.WAYS_DOWN, "killed", lambda node: node.did.append("killed"))
-    monkeypatch.setattr(Broker, "start", lambda node: node.did.append("started"))
+    monkeypatch.setattr(process, "bring_back", lambda node: node.did.append("started"))
     Outages(SimpleNamespace(part=lambda kind: replication)).take_all_down("killed")
     assert [node.did for node in nodes] == [["killed", "started", "recovered"]] * 2

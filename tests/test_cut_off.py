@@ -88,6 +88,24 @@ def test_what_only_the_old_leader_had_is_found_wherever_it_is_seen(tmp_path, mad
     assert cut_off(tmp_path, made, *held).stranded_that_were_seen() == found
 
 
+@pytest.mark.parametrize(
+    ("held_by_others", "raised", "words"),
+    [
+        (0, AssertionError, "broker 2 was cut off, and acknowledged 5 messages that it alone has"),
+        (3, FaultNotProven, "broker 2 was cut off, and its followers still get what it stores"),
+    ],
+)
+def test_a_leader_that_acknowledges_what_it_alone_has_breaks_a_promise(tmp_path, held_by_others, raised, words):
+    """And one whose followers get it was not cut off."""
+    part = cut_off(tmp_path, history(), 3, 3, held_by_others)
+    part._scene.connection = SimpleNamespace(check=lambda: None)
+    publisher = SimpleNamespace(id=STRANDED, publish=lambda *_: None, counts={"acknowledged": 6})
+    leader = part._replication.cluster.nodes[1]
+    part._stored = lambda publisher, node: {1, 2} if node is leader else set(range(held_by_others))
+    with pytest.raises(raised, match=words):
+        part._strand(publisher, leader)
+
+
 def test_what_the_old_leader_never_had_may_be_taken_by_the_next_one(tmp_path):
     """Protects from blaming Kafka for what a busy client had not sent to anybody before the cut."""
     part = cut_off(tmp_path, history(acknowledged=3, read=3), 3, 3, 3)
@@ -298,7 +316,7 @@ def test_healing_lifts_all_it_can_and_the_rest_when_it_is_tried_again(severable)
 
 def test_a_cut_that_fails_is_healed_by_the_scenario(severable, monkeypatch):
     cluster, proxy, _ = severable(3)
-    replication = SimpleNamespace(cluster=cluster, holder=lambda role: cluster.node(1))
+    replication = SimpleNamespace(cluster=cluster, holder=lambda role: cluster.node(1), in_the_middle=nullcontext)
     part = CutOff(SimpleNamespace(part=lambda kind: replication))
     monkeypatch.setattr(part, "_publisher_that_knows_only", lambda node: nullcontext())
     with pytest.raises(ProxyFailed, match="command 3 failed"):

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
-from kafka.errors import NotLeaderForPartitionError
+from kafka.errors import NotLeaderForPartitionError, UnknownError
 
 from integrity import waiting
 from integrity.brokers.base import BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.distribution import Distribution
-from integrity.clients import Message, driver
+from integrity.clients import Message, ReadResult, driver
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.prove.reading import PLACE, hide_from_all
@@ -26,6 +26,7 @@ from integrity.runs import Run
 from integrity.scene import Scene
 from integrity.scenes import (
     cleaning,
+    commits,
     disk_faults,
     going_down,
     isolation,
@@ -248,12 +249,13 @@ def test_a_kill_meets_messages_that_are_under_way(scene: Scene) -> None:
     paces = []
     with work.meeting("stopped"):
         paces.append([sending.hurried for sending in work._sending])
+    assert scene.facts.numbers["under way at the fault, at least"] > 0
     with work.meeting("killed"):
         paces.append([sending.hurried for sending in work._sending])
         scene.broker.kill()
     assert paces == [[False, False], [True, True]]
     assert not any(sending.hurried for sending in work._sending)
-    assert scene.facts.numbers["without an answer when it was killed, at least"] > 0
+    assert scene.facts.numbers["under way at the fault, at least"] > 0
     scene.broker.start()
     work.wait_for_progress()
 
@@ -294,6 +296,62 @@ def test_damaged_messages_that_are_served_are_a_broken_promise(scene: Scene, mon
         scene.part(Load).finish()
     with pytest.raises(raised, match=re.escape(said)):
         scene.verdict()
+
+
+def test_an_error_is_no_answer_to_a_reader_that_starts_somewhere(scene: Scene, monkeypatch) -> None:
+    """A broker whose index leads it astray may say that something went wrong."""
+    scene.create_topic(partitions=1)
+    scene.publish(10)
+    with scene.driver.reader(scene.connection) as reader:
+        kind = type(reader)
+
+    def fails(*_: object) -> None:
+        raise UnknownError("unexpected error while fetching data")
+
+    monkeypatch.setattr(kind, "_drain", fails)
+    with pytest.raises(AssertionError, match=r"a reader asked for what is there, and got an error: .*unexpected error"):
+        scene.part(Reading).start_at_offset(5)
+
+
+def test_what_was_read_and_then_goes_with_the_head_of_its_log_is_missed(scene: Scene) -> None:
+    """As with a replica that was made anew from its leader's end. The checks look for what nobody has ever read."""
+    topic = scene.create_topic(partitions=2)
+    scene.publish(60)
+    with scene.driver.reader(scene.connection, scene.recorder) as reader:
+        reader.read_to_end(topic)
+    with scene.driver.admin(scene.connection) as admin:
+        admin.delete_records({(topic, 1): 10})
+    with pytest.raises(AssertionError, match=rf"read before are gone: {topic}-1 begins at offset 10 instead of 0$"):
+        scene.verdict()
+    with pytest.raises(AssertionError, match="begins at offset 10"):
+        scene.verdict()
+    scene.may_begin[topic, 1] = 10
+    scene._late_begins = scene._begin_late({(topic, 0): 0, (topic, 1): 10}, ReadResult(0, {}))
+    assert scene.verdict().intact
+
+
+def test_what_a_group_has_committed_is_forgotten(scene: Scene, monkeypatch) -> None:
+    scene.create_topic(partitions=2)
+    monkeypatch.setattr(commits, "_group_of", lambda scene, coordinator: "group-aside")
+    kept = commits.Commits(scene, scene.broker)
+    kept.require_kept()
+    with scene.driver.admin(scene.connection) as admin:
+        admin.delete_group("group-aside")
+    with pytest.raises(AssertionError, match=r"committed before is forgotten: .* nothing instead of 1; "):
+        kept.require_kept()
+
+
+def test_a_broker_that_gives_up_at_its_start_breaks_a_promise(scene: Scene, monkeypatch) -> None:
+    """After it was taken down in the middle of its work, its files are all it has, and should be enough."""
+
+    def gives_up(broker: object) -> None:
+        raise BrokerFailed("broker 1 died on its own after it was killed")
+
+    with monkeypatch.context() as briefly:
+        briefly.setattr(type(scene.broker), "await_ready", gives_up)
+        with pytest.raises(AssertionError, match="broker 1 does not come back: broker 1 died on its own after"):
+            scene.restart("killed")
+    scene.broker.await_ready()
 
 
 def test_a_committed_reader_has_to_get_to_the_end(scene: Scene, monkeypatch) -> None:
@@ -366,7 +424,7 @@ def test_a_publisher_that_only_waits_for_a_late_answer_proves_nothing(scene: Sce
     scene.create_topic(partitions=3)
     scene.part(FailingNetwork).begin()
     monkeypatch.setattr(sending_again, "LATE", sending_again.IMPATIENCE / 8)
-    with pytest.raises(FaultNotProven, match="sent no batch again"):
+    with pytest.raises(FaultNotProven, match="sent no message again"):
         sending_again.publish(scene, 3000, sending_again.TOO_LATE)
 
 

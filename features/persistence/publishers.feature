@@ -7,14 +7,19 @@ Feature: What a broker knows of its publishers survives
     Given a running broker
     And a topic with 3 partitions
 
-  Rule: A batch that is sent again after a crash is known again
+  Rule: A batch that is sent again after a restart is known again
     It is sent again when its acknowledgement was lost, with the number it had.
     Not promised: that a batch is known for ever; the broker remembers a publisher's last five.
 
-    Scenario: A message is not there twice when its publisher sends it again after the broker was killed
+    Scenario Outline: A message is not there twice when its publisher sends it again after the broker was <taken down>
       Given 3,000 messages were acknowledged
-      When the broker is killed and started again, and the publisher sends once more what it sent last
+      When the broker is <taken down> and started again, and the publisher sends once more what it sent last
       Then every acknowledged message is read once, in order and unchanged
+
+      Examples:
+        | taken down |
+        | stopped    |
+        | killed     |
 
   Rule: Committed transactions stay whole, aborted ones unseen, and those that were open end as is asked
     Not promised: anything to a reader that asks for uncommitted messages as well; that an open transaction ends by itself

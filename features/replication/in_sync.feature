@@ -1,5 +1,5 @@
 @cluster
-Feature: Publishing is refused while too few replicas are in sync
+Feature: Publishing is refused while too few replicas are in sync, and only one in sync leads
   A topic can say how many replicas must have a message before it is acknowledged. While fewer are in sync, its leader
   refuses what is published with an acknowledgement from all of them.
   Not promised: anything for publishers that ask for less than all.
@@ -18,3 +18,14 @@ Feature: Publishing is refused while too few replicas are in sync
       When the follower is killed, and started again after publishing was refused
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
+
+  Rule: A follower that missed messages does not lead, whoever else is away
+    A topic has nobody lead it rather than lose what was acknowledged, unless it is told otherwise.
+    Not promised: that anything can be published or read until a replica is back that has everything.
+
+    Scenario: A partition waits for its leader when the only other replica has missed messages, and nothing is lost
+      Given three running brokers
+      And a topic with 1 partition and 2 replicas, 1 of which must be in sync
+      When the leader acknowledges 1,000 messages alone, is killed, and is started again after nobody took over
+      Then every acknowledged message is read once, in order and unchanged
+      And all replicas hold the same messages

@@ -33,6 +33,8 @@ class Reader(ABC):
         self.options = options
         arguments = {"committed_only": options.committed_only, "group": options.group}
         self.log = recorder.reader(**arguments) if recorder is not None else ReaderLog(0, None, **arguments)
+        #: The offset of the first record that it got in each partition.
+        self.first: dict[Partition, int] = {}
 
     @property
     def id(self) -> int:

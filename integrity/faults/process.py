@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from integrity.brokers import kraft
-from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker
+from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker, BrokerFailed
 from integrity.faults.disk.files import METADATA_LOG
-from integrity.waiting import POLL_SECONDS, wait_until
+from integrity.waiting import POLL_SECONDS, WaitTimeout, wait_until
 
 #: How a broker can be taken down, in the features' words.
 WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
@@ -41,6 +41,10 @@ class FaultNotProven(Exception):
 
     No AssertionError: no promise was broken, none could be checked.
     """
+
+
+class DoesNotComeBack(AssertionError):
+    """A broker that was taken down, and may be expected back, gives up or is not ready within the bound."""
 
 
 class RestartNotProven(FaultNotProven):
@@ -73,7 +77,7 @@ def restart(
     in_the_middle_of: what is under way when it is taken down, and until it is. while_down: a further fault, on its
     files say, before it is started.
     Raises RestartNotProven when its address still accepted connections while it was down, or when the process
-    that answers afterwards is not a new one; BrokerFailed when it does not stop or does not come back.
+    that answers afterwards is not a new one; BrokerFailed when it does not stop or cannot be started; DoesNotComeBack.
     """
     address, was_started = broker.bootstrap_servers, broker.started_at
     began = time.monotonic()
@@ -85,7 +89,7 @@ def restart(
         raise RestartNotProven(f"{broker.label} was {how}, and {address} still accepts connections")
     if while_down is not None:
         while_down()
-    broker.start()
+    bring_back(broker)
     is_started = broker.started_at
     if is_started is None or is_started <= was_started:
         raise RestartNotProven(f"{broker.label} answers, but its process is the one from before it was {how}")
@@ -94,32 +98,55 @@ def restart(
     return Restart(how, was_started, is_started, time.monotonic() - began)
 
 
+def bring_back(broker: Broker) -> None:
+    """Start it and wait until it is ready. Raises DoesNotComeBack, or BrokerFailed where it cannot even be started.
+
+    Of somebody else's brokers it cannot be told whose fault it is that they do not come back.
+    """
+    broker.launch()
+    if broker.kind == "external":
+        broker.await_ready()
+    else:
+        with _coming_back(broker):
+            broker.await_ready()
+
+
+@contextmanager
+def _coming_back(broker: Broker) -> Iterator[None]:
+    """Within, it is waited for. Raises DoesNotComeBack."""
+    try:
+        yield
+    except (BrokerFailed, WaitTimeout) as failed:
+        raise DoesNotComeBack(f"{broker.label} does not come back: {failed}") from failed
+
+
 def kill_while_recovering(broker: Broker, times: int) -> None:
     """Kill the broker; then start it and kill it again while it recovers, so many times; start it.
 
     It recovers from when it begins to check its topics' logs until it serves. To check them takes it some 0.1 s, which
     is too short to be met where its log is slow to be had, as from a container on a busy machine.
     A kill that comes too late does not count, and is done again.
-    Raises FaultNotProven when it always serves before it can be killed.
+    Raises FaultNotProven when it always serves before it can be killed, DoesNotComeBack.
     """
     broker.kill()
     done = 0
     for _ in range(ATTEMPTS):
         mark = broker.log_mark()
         broker.launch()
-        wait_until(
-            lambda mark=mark: _seen_to_recover(broker, mark),
-            what=f"{broker.label} to recover from the kill",
-            seconds=READY_SECONDS,
-            check=broker.check_alive,
-            poll_seconds=POLL_SECONDS,
-        )
+        with _coming_back(broker):
+            wait_until(
+                lambda mark=mark: _seen_to_recover(broker, mark),
+                what=f"{broker.label} to recover from the kill",
+                seconds=READY_SECONDS,
+                check=broker.check_alive,
+                poll_seconds=POLL_SECONDS,
+            )
         broker.kill()
         # Only what it has logged when it is dead tells whether the kill came in time.
         log = broker.log(mark)
         done += RECOVERING.search(log) is not None and SERVING not in log
         if done == times:
-            broker.start()
+            bring_back(broker)
             return
     raise FaultNotProven(
         f"{broker.label} was to be killed {times} times while it recovered; {ATTEMPTS} attempts caught it {done} times"
@@ -147,12 +174,19 @@ def session_seconds(broker: Broker) -> float:
     return int(settings["broker.session.timeout.ms"]) / 1000
 
 
-def freeze_and_thaw(broker: Broker, *, until: Callable[[], object], at_least: float = 0.0) -> float:
+def freeze_and_thaw(
+    broker: Broker,
+    *,
+    in_the_middle_of: AbstractContextManager = NOTHING,
+    until: Callable[[], object],
+    at_least: float = 0.0,
+) -> float:
     """Freeze the broker, keep it so until ``until`` returns and ``at_least`` seconds are over, and let it run on.
 
     Returns the seconds it was frozen. It is thawed whatever ``until`` raises.
     """
-    broker.freeze()
+    with in_the_middle_of:
+        broker.freeze()
     began = time.monotonic()
     try:
         until()

@@ -60,6 +60,11 @@ def batches(segment: Path) -> Iterator[DefaultRecordBatch]:
 
 def records(directory: Path, topics: Collection[str]) -> Iterator[Row]:
     """Every record of these topics in a directory of ``log.dirs``; transactions' markers are not records."""
+    return (row for row, _ in copies(directory, topics))
+
+
+def copies(directory: Path, topics: Collection[str]) -> Iterator[tuple[Row, int]]:
+    """The same, each with the CRC of its batch, which is over all but what a replica adds of its own."""
     for folder in sorted(directory.iterdir()):
         topic, _, number = folder.name.rpartition("-")
         if topic not in topics or not number.isdecimal():
@@ -69,7 +74,8 @@ def records(directory: Path, topics: Collection[str]) -> Iterator[Row]:
                 if batch.is_control_batch:
                     continue
                 for record in batch:
-                    yield Row(topic, int(number), record.offset, *(identity_of(record.headers) or (None, None)))
+                    row = Row(topic, int(number), record.offset, *(identity_of(record.headers) or (None, None)))
+                    yield row, batch.crc
 
 
 def write(history: Path, rows: Iterator[Row]) -> int:

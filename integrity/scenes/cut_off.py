@@ -49,7 +49,8 @@ class CutOff:
                 publisher.publish(self._scene.topics[0], 1)
                 acknowledged(publisher, 1)
             try:
-                cluster.isolate(node)
+                with self._scene.part(Load).in_the_middle():
+                    cluster.isolate(node)
                 if leads:
                     self._strand(publisher, node)
                     self._publish_to_the_others(node)
@@ -70,7 +71,10 @@ class CutOff:
         )
 
     def _strand(self, publisher: Publisher, node: Broker) -> None:
-        """Send messages that the leader stores and cannot acknowledge. Raises FaultNotProven when it could."""
+        """Send messages that the leader stores and cannot acknowledge.
+
+        Raises AssertionError when it acknowledges them all the same, FaultNotProven when its followers get them.
+        """
         publisher.publish(self._scene.topics[0], STRANDED)
         # Some of them: the client gives up after a second, before it has sent all of them if the machine is busy.
         stored = wait_until(
@@ -80,8 +84,11 @@ class CutOff:
             check=self._scene.connection.check,
             detail=lambda: f"of {STRANDED} messages it has none: {publisher.counts}",
         )
-        if publisher.counts["acknowledged"] > 1:
-            raise FaultNotProven(f"{node.label} was cut off, and its followers still confirm what it stores")
+        if confirmed := publisher.counts["acknowledged"] - 1:
+            others = [other for other in self._replication.cluster.nodes if other is not node]
+            if any(self._stored(publisher.id, other) - {0} for other in others):
+                raise FaultNotProven(f"{node.label} was cut off, and its followers still get what it stores")
+            raise AssertionError(f"{node.label} was cut off, and acknowledged {confirmed} messages that it alone has")
         # No others: what the client has not sent to it by now may be taken by whoever leads next.
         self._stranded_publisher, self._stranded = publisher.id, stored
         self._scene.note(node.label, "has stored", f"{len(stored)} messages that no follower has")

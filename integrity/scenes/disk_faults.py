@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from integrity.brokers.base import BrokerFailed
 from integrity.clients.damage import DamagedMessages
 from integrity.faults import process
 from integrity.faults.disk import checkpoints, own_files, power
@@ -61,19 +60,10 @@ def _restart(scene: Scene, how: str, harm: Callable[[], None], what: str) -> Non
     What is done to its files may cost it time, and messages where that is said; it has to start all the same. That it
     does not go down, or that its files cannot be had, is no promise of Kafka's: those errors stay what they are.
     """
-    harmed = False
-
-    def harm_and_tell() -> None:
-        nonlocal harmed
-        harm()
-        harmed = True
-
     try:
-        scene.restart(how, while_down=harm_and_tell)
-    except BrokerFailed as failed:
-        if not harmed:
-            raise
-        raise AssertionError(f"{what}, and the broker does not come back: {failed}") from failed
+        scene.restart(how, while_down=harm)
+    except process.DoesNotComeBack as failed:
+        raise AssertionError(f"{what}, and {failed}") from failed
 
 
 def _set_configs(scene: Scene, configs: Mapping[str, str]) -> None:
@@ -144,7 +134,7 @@ def fill_disk(scene: Scene) -> None:
         raise process.FaultNotProven(f"{broker.label} gave up, but not for want of space:\n{broker.log_tail()}")
     load.begin_nothing_more()
     broker.make_room()
-    broker.start()
+    process.bring_back(broker)
 
 
 def lose_power(scene: Scene, remains: str = "nothing", *, must_take: bool = True) -> None:

@@ -33,7 +33,9 @@ def freeze(scene: Scene, *, beyond_session: bool) -> None:
     scene.broker.demand("frozen")
     load = scene.part(Load)
     at_least = SESSIONS * process.session_seconds(scene.broker) if beyond_session else 0.0
-    frozen = process.freeze_and_thaw(scene.broker, until=load.wait_until_waiting, at_least=at_least)
+    frozen = process.freeze_and_thaw(
+        scene.broker, in_the_middle_of=load.in_the_middle(), until=load.wait_until_waiting, at_least=at_least
+    )
     scene.facts.numbers["frozen for (s)"] = round(frozen, 2)
     what = f"{scene.broker.label} to answer again"
     with load.going_on():

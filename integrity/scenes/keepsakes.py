@@ -12,7 +12,8 @@ from integrity.clients.base import Partition
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
 from integrity.clients.messages import Message
 from integrity.scene import Scene
-from integrity.scenes import publishers
+from integrity.scenes import order, publishers
+from integrity.scenes.reading import BATCH_BYTES
 
 #: The messages of ``publish_over_a_day``: one a minute, in ms since the epoch, and far enough back to be no "now".
 FIRST_AT = 1_700_000_000_000
@@ -55,9 +56,9 @@ def add_partitions(scene: Scene, more: int) -> None:
 
 
 def partition_counts(scene: Scene) -> list[int]:
-    """How many partitions each topic has."""
+    """How many partitions each topic has that somebody leads."""
     with scene.driver.admin(scene.connection) as admin:
-        return [len(admin.leaders(topic)) for topic in scene.topics]
+        return [sum(leader >= 0 for leader in admin.leaders(topic).values()) for topic in scene.topics]
 
 
 def settings_now(scene: Scene) -> dict[str, str]:
@@ -70,10 +71,12 @@ def settings_now(scene: Scene) -> dict[str, str]:
 # -- times ----------------------------------------------------------------------------------------------
 def publish_over_a_day(scene: Scene) -> None:
     """Publish a message for each minute of a day, and look up where each hour begins."""
-    topic = scene.topics[0]
-    publishers.send(
-        scene, (Message(topic, b"at minute %d" % n, timestamp=FIRST_AT + n * MINUTE) for n in range(MINUTES))
+    topic, places = scene.topics[0], order.in_turn(scene)
+    messages = (
+        Message(topic, b"at minute %d" % n, partition=places[n % len(places)], timestamp=FIRST_AT + n * MINUTE)
+        for n in range(MINUTES)
     )
+    publishers.send(scene, messages, batch_bytes=BATCH_BYTES)
     scene.part(Keepsakes).keep("hours", beginnings_of_hours(scene))
 
 

@@ -17,7 +17,6 @@ from itertools import chain
 from integrity.clients import Publisher, Reader, wire
 from integrity.clients.base import Partition, ReaderOptions
 from integrity.endings import end_all
-from integrity.faults import process
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import stalls
 from integrity.scenes.following import Following
@@ -247,17 +246,18 @@ class Load:
         return sum(sending.counts["acknowledged"] for sending in waiting)
 
     def meeting(self, how: str) -> AbstractContextManager:
-        """Within it a broker is taken down (a key of WAYS_DOWN): a kill is to meet messages that are under way.
+        """Within it a broker is taken down (a key of WAYS_DOWN), and that is to meet messages that are under way.
 
         A stop waits for those, and lasts: publishers that hurried all the while would only slow it down.
         """
-        return self._in_the_middle() if how == "killed" else process.NOTHING
+        return self.in_the_middle(hurried=how == "killed")
 
     @contextmanager
-    def _in_the_middle(self) -> Iterator[None]:
-        """Let publishers make no pauses, and begin when each has messages under way.
+    def in_the_middle(self, *, hurried: bool = True) -> Iterator[None]:
+        """Whatever is done within is done in the middle of publishing: it begins when each publisher has messages under
+        way, and none of them makes a pause (hurried: until the end of it).
 
-        How many had no answer in the end is one of the report's numbers: the fewest, of several times.
+        How many were under way then is one of the report's numbers: the fewest, of several times.
         """
         for sending in self._sending:
             sending.hurried = True
@@ -267,10 +267,12 @@ class Load:
                 "every publisher at work to have messages under way",
                 lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
             )
-            yield
             if self._sending:
-                numbers, name = self._scene.facts.numbers, "without an answer when it was killed, at least"
+                numbers, name = self._scene.facts.numbers, "under way at the fault, at least"
                 numbers[name] = min(self.open, int(numbers.get(name, self.open)))
+            for sending in self._sending:
+                sending.hurried = hurried
+            yield
         finally:
             for sending in self._sending:
                 sending.hurried = False

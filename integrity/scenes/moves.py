@@ -25,10 +25,11 @@ def pass_the_lead_on(scene: Scene) -> None:
         )
         # One that has just dropped out of sync, on a busy machine, is not elected.
         replication.wait_until_whole()
-        administration.elect_preferred(cluster.any_address(), topic, [0])
-        replication.wait_for_state(
-            lambda state, wanted=wanted: state.leader == wanted[0], f"broker {wanted[0]} to lead"
-        )
+        with load.in_the_middle():
+            administration.elect_preferred(cluster.any_address(), topic, [0])
+            replication.wait_for_state(
+                lambda state, wanted=wanted: state.leader == wanted[0], f"broker {wanted[0]} to lead"
+            )
         scene.note(f"broker {wanted[0]}", "elected", "as the preferred leader")
         load.wait_for_progress()
 
@@ -50,7 +51,8 @@ def move_replicas(scene: Scene) -> None:
             number: tuple(nodes[(nodes.index(replica) + 1) % len(nodes)] for replica in replicas)
             for number, replicas in before.items()
         }
-        administration.move_replicas(cluster.any_address(), topic, wanted)
+        with load.in_the_middle():
+            administration.move_replicas(cluster.any_address(), topic, wanted)
         with load.going_on():
             wait_until(
                 lambda wanted=wanted: wanted == _places_of_whole(cluster, topic),

@@ -56,7 +56,7 @@ class Outages:
         cluster = self._replication.cluster
         self._take_down(cluster.nodes, how)
         # Not the cluster as a whole: its start waits for every replica itself, which is no error of the suite's.
-        cluster.each(Broker.start)
+        cluster.each(process.bring_back)
         self._replication.recovered()
 
     def lose_power(self, roles: Sequence[str]) -> None:
@@ -75,7 +75,7 @@ class Outages:
         self._take_down(nodes, "killed")
         for node in nodes:
             self.cut(node)
-        self._replication.cluster.each(Broker.start, nodes)
+        self._replication.cluster.each(process.bring_back, nodes)
         self._replication.recovered()
 
     def _take_down(self, nodes: Sequence[Broker], how: str) -> None:

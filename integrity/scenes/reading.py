@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from integrity.clients import Message, Record
@@ -36,9 +38,9 @@ class Reading:
     def read_from(self, start: dict[Partition, int]) -> list[Record]:
         """Read on to the end, from these offsets or, in the other partitions, from the beginning.
 
-        Raises AssertionError when a partition could not be read to its end.
+        Raises AssertionError when a partition could not be read to its end, or a broker that is there refuses.
         """
-        with self._scene.driver.reader(self._scene.connection, self._scene.recorder) as reader:
+        with self._scene.driver.reader(self._scene.connection, self._scene.recorder) as reader, self._answered():
             result = reader.read_to_end(self._scene.topics, READ_SECONDS, start=start, keep=True)
         if not result.complete:
             raise AssertionError(f"a reader did not get to the end: {result}")
@@ -50,9 +52,18 @@ class Reading:
 
     def start_at_time(self, timestamp: int) -> None:
         """Let a new reader start at what is of this time (ms since the epoch) or later; see ``got``."""
-        with self._scene.driver.admin(self._scene.connection) as admin:
+        with self._scene.driver.admin(self._scene.connection) as admin, self._answered():
             start = admin.offsets_at(self._scene.topics, timestamp)
         self.got = self.read_from(start)
+
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Within, a broker is asked for what it has: an error is no answer. Raises AssertionError."""
+        try:
+            yield
+        except self._scene.driver.errors as error:
+            self._scene.connection.check()
+            raise AssertionError(f"a reader asked for what is there, and got an error: {error!r}") from error
 
     def close(self) -> None:
         """Nothing is under way."""

@@ -14,6 +14,9 @@ from integrity.scene import Scene
 from integrity.scenes.load import Load
 from integrity.waiting import WaitTimeout, wait_until
 
+#: A record, and the checksum of the batch in which a broker has it.
+Copy = tuple[Row, int]
+
 #: Seconds, before timeout_factor, for followers to have what the leader has once nobody publishes any more.
 CATCH_UP_SECONDS = 20.0
 
@@ -52,17 +55,17 @@ def require_alike(scene: Scene) -> None:
         raise AssertionError(f"{timeout}: {'; '.join(found)}") from timeout
 
 
-def held_by(node: Broker, topics: list[str]) -> dict[Partition, list[Row]]:
+def held_by(node: Broker, topics: list[str]) -> dict[Partition, list[Copy]]:
     """The records of each partition that the broker has a replica of, in the order of its files."""
     with node.look() as directory:
-        held: dict[Partition, list[Row]] = {}
-        for row in on_disk.records(directory, topics):
-            held.setdefault((row.topic, row.partition), []).append(row)
+        held: dict[Partition, list[Copy]] = {}
+        for copy in on_disk.copies(directory, topics):
+            held.setdefault((copy[0].topic, copy[0].partition), []).append(copy)
     return held
 
 
 def _differences(
-    held: Mapping[str, Mapping[Partition, list[Row]]], replicas: Mapping[Partition, Sequence[str]]
+    held: Mapping[str, Mapping[Partition, list[Copy]]], replicas: Mapping[Partition, Sequence[str]]
 ) -> list[str]:
     """Of each partition the first place where two of its replicas differ, in words.
 
@@ -79,7 +82,8 @@ def _differences(
     return found
 
 
-def _words(row: Row | None) -> str:
-    if row is None:
+def _words(copy: Copy | None) -> str:
+    if copy is None:
         return "nothing more"
-    return f"message {row.sequence} of publisher {row.publisher} at offset {row.offset}"
+    row, checksum = copy
+    return f"message {row.sequence} of publisher {row.publisher} at offset {row.offset} (batch {checksum:08x})"

@@ -15,6 +15,7 @@ from integrity.brokers.base import Broker
 from integrity.brokers.cluster import ROLE_SECONDS, Cluster, State, as_cluster
 from integrity.faults import process
 from integrity.scene import Scene
+from integrity.scenes.commits import Commits
 from integrity.scenes.groups import Groups
 from integrity.scenes.load import Load
 from integrity.scenes.transacting import Transacting
@@ -135,12 +136,15 @@ class Replication:
         for _ in range(times):
             node = self.holder(role)
             led = self.led_by(node)
+            commits = Commits(self._scene, node) if role == GROUP_COORDINATOR else None
             done = process.restart(
                 node,
                 how,
                 in_the_middle_of=self._scene.part(Load).meeting(how),
                 while_down=lambda node=node: self.hands_over(node, role),
             )
+            if commits is not None:
+                commits.require_kept()
             self.had_other_leaders.update(led)
             self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
             self.recovered()
@@ -149,7 +153,12 @@ class Replication:
         """Freeze the holder of the role until the work goes on without it, and thaw it."""
         node = self.holder(role)
         at_least = SESSIONS * process.session_seconds(node)
-        frozen = process.freeze_and_thaw(node, until=lambda: self.hands_over(node, role), at_least=at_least)
+        frozen = process.freeze_and_thaw(
+            node,
+            in_the_middle_of=self._scene.part(Load).in_the_middle(),
+            until=lambda: self.hands_over(node, role),
+            at_least=at_least,
+        )
         self._scene.facts.numbers[f"{role} frozen for (s)"] = round(frozen, 2)
         self.recovered()
 
@@ -235,6 +244,9 @@ class Replication:
 #: A role that nobody has to take over.
 FOLLOWER = "follower"
 
+#: Whoever has this role keeps what groups have committed.
+GROUP_COORDINATOR = "coordinator of the group"
+
 #: Two roles of one broker.
 BOTH = "leader and controller"
 
@@ -245,6 +257,6 @@ ROLES: dict[str, Callable[[Replication], Broker]] = {
     BOTH: Replication.leader,
     FOLLOWER: lambda replication: replication.followers()[0],
     "controller": lambda replication: replication.cluster.controller(),
-    "coordinator of the group": Replication.group_coordinator,
+    GROUP_COORDINATOR: Replication.group_coordinator,
     "coordinator of the transactions": Replication.transaction_coordinator,
 }

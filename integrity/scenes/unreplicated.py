@@ -1,4 +1,5 @@
-"""Messages that were acknowledged and have no copy in sync that survives: what Kafka does not promise to keep."""
+"""Messages that were acknowledged and have no second copy in sync: what Kafka does not promise to keep, and what it
+keeps once the one copy is back."""
 
 from __future__ import annotations
 
@@ -6,12 +7,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from integrity.brokers.base import Broker
+from integrity.brokers.cluster import ROLE_SECONDS
 from integrity.faults import process
 from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.publishers import acknowledged
 from integrity.scenes.replicas import held_by
 from integrity.scenes.replication import Replication
+from integrity.waiting import wait_until
 
 #: Messages are sent in so many portions, each acknowledged before the next: a follower that has asked already gets
 #: the first of them, even if it sleeps.
@@ -45,6 +49,36 @@ def elect_who_missed(scene: Scene, count: int) -> None:
     scene.part(Replication).others_lead(leader)
     leader.start()
     scene.part(Replication).recovered()
+
+
+def wait_for_who_has_all(scene: Scene, count: int) -> None:
+    """Let the leader acknowledge messages alone, kill it, see that the follower that missed them leads nothing, and
+    start it again.
+
+    The controller elects as soon as it lets the follower in again, if it does at all. Raises AssertionError when it
+    does.
+    """
+    replication = scene.part(Replication)
+    follower = replication.followers()[0]
+    leader = _alone(scene, count, Broker.kill)
+    number = follower.config.node
+
+    def is_back() -> bool:
+        return number in replication.cluster.registered() and replication.state().leader != leader.config.node
+
+    with scene.part(Load).going_on():
+        wait_until(
+            is_back,
+            what=f"{follower.label} to be let in again, and {leader.label} to be given up",
+            seconds=ROLE_SECONDS,
+            check=replication.cluster.check_alive,
+            detail=lambda: str(replication.state()),
+        )
+    if replication.state().leader == number:
+        raise AssertionError(f"{follower.label} leads, and has missed {count:,} messages that were acknowledged")
+    scene.note("the partition", "waits for its leader", f"without {follower.label}")
+    process.bring_back(leader)
+    replication.recovered()
 
 
 def lose_power_alone(scene: Scene, count: int) -> None:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from kafka.protocol.api_message import ApiMessage
 
-from integrity.clients import Connection, security
+from integrity.clients import IDENTITY_HEADER, Connection, security
 from integrity.clients.wire import metadata
 from integrity.errors import NotPossible, SuiteError
-from integrity.faults.network import Exchange, Fault, Proxy
+from integrity.faults.network import Exchange, Fault, Proxy, Records
 from integrity.faults.process import FaultNotProven
 from integrity.scene import Scene
 
@@ -77,22 +77,24 @@ def prove(fault: Fault, strikes: int = 1) -> None:
 class InFlight:
     """What a client's Produce requests had unanswered on one connection at the same moment, at most.
 
-    requests, batches: how many; a request has a batch for each partition that it writes to. again: how many batches
-    have come once more, on any connection, the same to the last bit.
+    requests, batches: how many; a request has a batch for each partition that it writes to. again: how many messages
+    have come once more, on any connection.
     """
 
     def __init__(self, proxy: Proxy, client: str) -> None:
         self.requests = self.batches = self.again = 0
-        self._known: set[bytes] = set()
+        self._known: set[bytes] = set()  # the messages' identities
         #: By connection: each request's number, and how many batches it has.
         self._asked: dict[int, deque[tuple[int, int]]] = defaultdict(deque)
         self._fault = proxy.rewrite("Produce", request=self._ask, answer=self._answer, client=client)
 
     def _ask(self, message: ApiMessage, exchange: Exchange) -> None:
-        batches = [bytes(one.records) for topic in message.topic_data for one in topic.partition_data]
+        batches = [one.records for topic in message.topic_data for one in topic.partition_data]
         self._asked[exchange.connection].append((exchange.head.number, len(batches)))
-        self.again += len(self._known.intersection(batches))
-        self._known.update(batches)
+        entries = [entry for batch in batches for entry in Records.parse(batch).entries]
+        identities = {value for entry in entries for name, value in entry.headers if name == IDENTITY_HEADER}
+        self.again += len(self._known & identities)
+        self._known |= identities
 
     def _answer(self, message: ApiMessage, exchange: Exchange) -> None:
         # Answers come in the order of the requests, so whatever was asked before this one is answered as well.
