@@ -270,13 +270,21 @@ class Scene:
         The checks look for what nobody has read. What was read once, and then vanished with the head of its log, they
         take for read.
         """
-        late = []
-        for (topic, partition), end in sorted(result.ends.items()):
-            place = (topic, partition)
-            begins, may = first.get(place, end.end), self.may_begin.get(place, 0)
-            if end.complete and begins > may:
-                late.append(f"{topic}-{partition} begins at offset {begins:,} instead of {may:,}")
-        return late
+        suspects = {
+            place: self.may_begin.get(place, 0)
+            for place, end in result.ends.items()
+            if end.complete and first.get(place, end.end) > self.may_begin.get(place, 0)
+        }
+        if not suspects:
+            return []
+        # A log may begin with a transaction's marker, or with what compaction has left, which is sound.
+        with self.driver.admin(self.connection) as admin:
+            begins = admin.beginning_offsets(sorted({topic for topic, _ in suspects}))
+        return [
+            f"{topic}-{partition} begins at offset {begins.get((topic, partition), 0):,} instead of {may:,}"
+            for (topic, partition), may in sorted(suspects.items())
+            if begins.get((topic, partition), 0) > may
+        ]
 
     def verdict(self) -> anomalies.Verdict:
         """What all checks say of the history once everything has been read; the history is closed by the first call.
@@ -295,7 +303,7 @@ class Scene:
         self.recorder.close()
         verdict = self.judge(self.folder, self.topics)
         self.facts.verdict = verdict.as_json()
-        self.facts.verdict_words = verdict.words()
+        self.facts.verdict_words = "\n".join([verdict.words(), *self._late_begins])
         self.facts.numbers |= {"acknowledged": verdict.acknowledged, "read": verdict.read}
         self._verdict = verdict
         return verdict

@@ -6,12 +6,14 @@ from hamcrest import assert_that, equal_to, greater_than
 from integrity.faults.process import WAYS_DOWN
 from integrity.scenes import in_sync as in_sync_scenes
 from integrity.scenes import moves, order, unreplicated
+from integrity.scenes.commits import Commits
 from integrity.scenes.cut_off import CutOff
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.replicas import require_alike
 from integrity.scenes.replication import ROLES, Replication
 from integrity.scenes.transacting import Transacting
+from integrity.scenes.words import nothing
 from integrity.vocabulary import count, one_of, skippable
 
 register_type(Count=count, Role=one_of(*ROLES), Down=one_of(*WAYS_DOWN))
@@ -67,6 +69,11 @@ def the_holder_of_a_role_is_restarted(context, role, how):
 @then("partitions that it reads had another leader meanwhile")
 def partitions_had_another_leader(context):
     context.scene.part(Replication).require_other_leaders()
+
+
+@then("what a group had committed that was gone by then is still known")
+def commits_are_still_known(context):
+    assert_that(context.scene.part(Commits).forgotten(), nothing(), "what was committed and is not known any more")
 
 
 @when("the {role:Role} is frozen until the others have given it up, and thawed")

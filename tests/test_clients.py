@@ -23,7 +23,7 @@ from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Connection, Driver, Message, NotAcknowledged, driver
 from integrity.clients.base import BEGINNING, END, Admin, Reader
 from integrity.clients.load import Load, LoadFailed
-from integrity.clients.types import SETUP_SECONDS, PublisherOptions
+from integrity.clients.types import SETUP_SECONDS, DamagedMessages, PublisherOptions
 from integrity.errors import BadOption
 from integrity.faults.network import Proxy
 from integrity.history.recorder import Recorder
@@ -727,3 +727,15 @@ def test_a_transaction_lasts_no_longer_than_brokers_take(monkeypatch: pytest.Mon
     assert PublisherOptions(transaction_timeout=300).transaction_ms == 600_000
     monkeypatch.setattr(waiting, "_timeout_factor", 10.0)
     assert PublisherOptions(transaction_timeout=300).transaction_ms == 900_000
+
+
+def test_both_clients_tell_a_batch_whose_checksum_is_wrong() -> None:
+    """Here librdkafka; kafka-python's error is met in the tests of the scene, and both in a feature."""
+    from confluent_kafka import KafkaError
+
+    from integrity.clients.confluent.reader import ConfluentReader
+
+    reader = object.__new__(ConfluentReader)
+    with pytest.raises(DamagedMessages, match=r"handed messages that are damaged: .*_BAD_MSG"):
+        reader._note(KafkaError(KafkaError._BAD_MSG), "t", 0, 7)
+    reader._note(KafkaError(KafkaError._TRANSPORT), "t", 0, 7)

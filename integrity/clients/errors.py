@@ -98,6 +98,12 @@ known), -1 UNKNOWN_SERVER_ERROR, and any code to come.
 """
 
 
+def code_of(error: Exception) -> int | None:
+    """The protocol's code of either client's error, below -1 for librdkafka's own; None where there is none."""
+    native = error.args[0] if error.args and hasattr(error.args[0], "code") else None
+    return native.code() if native is not None else getattr(error, "errno", None)
+
+
 def outcome_of(code: int | None, *, single_attempt: bool, same_batch: bool = True) -> int:
     """REJECTED or UNKNOWN (of integrity.history.columns) for the error that a send's future or callback ended with.
 

@@ -6,7 +6,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
-from integrity.clients import damage
 from integrity.clients.types import (
     BEGINNING,
     POLL_SECONDS,
@@ -51,8 +50,10 @@ class Reader(ABC):
         """Join the group and read what it is given of these topics."""
 
     @abstractmethod
-    def _drain(self, seconds: float, keep: list[Record] | None, limit: int | None) -> int:
-        """See ``drain``; raises the client's own errors."""
+    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
+        """Poll once, at most ``seconds`` and ``limit`` records; record what came, append it to ``keep``; returns how
+        many. Raises DamagedMessages, and else the client's own errors.
+        """
 
     @abstractmethod
     def seek(self, topic: str, partition: int, offset: int) -> None:
@@ -83,15 +84,6 @@ class Reader(ABC):
         """Die without leaving the group and without committing: its partitions are taken over after session_timeout."""
 
     # -- what is the same for both ------------------------------------------------------------------
-    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
-        """Poll once, at most ``seconds`` and ``limit`` records; record what came, append it to ``keep``; returns how
-        many.
-
-        Raises DamagedMessages, an AssertionError, when a batch's checksum is wrong, and else the client's own errors.
-        """
-        with damage.noticed():
-            return self._drain(seconds, keep, limit)
-
     def poll(self, seconds: float = POLL_SECONDS, limit: int | None = None) -> list[Record]:
         """One poll's records; an empty list when none came in time."""
         keep: list[Record] = []

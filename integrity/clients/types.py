@@ -132,6 +132,10 @@ class NotAcknowledged(Exception):
         self.receipt = receipt
 
 
+class DamagedMessages(AssertionError):
+    """A reader was handed a batch whose checksum is wrong: no broker may serve that. Has the client's own words."""
+
+
 class Record(NamedTuple):
     """One record as a reader got it. timestamp in ms; timestamp_type 0 is the publisher's, 1 the broker's.
 

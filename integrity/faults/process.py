@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from integrity.brokers import kraft
 from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker, BrokerFailed
 from integrity.faults.disk.files import METADATA_LOG
-from integrity.waiting import POLL_SECONDS, WaitTimeout, wait_until
+from integrity.waiting import POLL_SECONDS, wait_until
 
 #: How a broker can be taken down, in the features' words.
 WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
@@ -80,10 +80,10 @@ def restart(
     that answers afterwards is not a new one; BrokerFailed when it does not stop or cannot be started; DoesNotComeBack.
     """
     address, was_started = broker.bootstrap_servers, broker.started_at
-    began = time.monotonic()
     if was_started is None:
         raise RestartNotProven(f"{broker.label} was not running when it was to be {how}")
     with in_the_middle_of:
+        began = time.monotonic()
         WAYS_DOWN[how](broker)
     if not broker.refuses_connections():
         raise RestartNotProven(f"{broker.label} was {how}, and {address} still accepts connections")
@@ -116,19 +116,21 @@ def _coming_back(broker: Broker) -> Iterator[None]:
     """Within, it is waited for. Raises DoesNotComeBack."""
     try:
         yield
-    except (BrokerFailed, WaitTimeout) as failed:
+    except BrokerFailed as failed:
         raise DoesNotComeBack(f"{broker.label} does not come back: {failed}") from failed
 
 
-def kill_while_recovering(broker: Broker, times: int) -> None:
-    """Kill the broker; then start it and kill it again while it recovers, so many times; start it.
+def kill_while_recovering(broker: Broker, times: int, *, in_the_middle_of: AbstractContextManager = NOTHING) -> None:
+    """Kill the broker, in the middle of what is under way; then start it and kill it again while it recovers, so many
+    times; start it.
 
     It recovers from when it begins to check its topics' logs until it serves. To check them takes it some 0.1 s, which
     is too short to be met where its log is slow to be had, as from a container on a busy machine.
     A kill that comes too late does not count, and is done again.
     Raises FaultNotProven when it always serves before it can be killed, DoesNotComeBack.
     """
-    broker.kill()
+    with in_the_middle_of:
+        broker.kill()
     done = 0
     for _ in range(ATTEMPTS):
         mark = broker.log_mark()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +9,7 @@ from integrity.clients.base import Partition, Record
 from integrity.clients.messages import Message
 from integrity.faults.disk import checkpoints
 from integrity.scene import READ_SECONDS, Scene
-from integrity.scenes import order, publishers
+from integrity.scenes import publishers
 from integrity.scenes.words import place
 from integrity.waiting import wait_until
 
@@ -70,8 +69,6 @@ def publish_values(scene: Scene, keys: int, rounds: int, deleted: int) -> None:
             yield Message(topic, None, key=b"key %d" % number)
 
     sent = list(messages())
-    # A log whose first values were superseded begins wherever the first one is that was not.
-    scene.may_begin |= dict.fromkeys(order.scene_partitions(scene), sys.maxsize)
     with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
         publisher.send_many(sent)
         publishers.acknowledged(publisher, len(sent))

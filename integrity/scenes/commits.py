@@ -12,37 +12,47 @@ from integrity.faults.process import FaultNotProven
 from integrity.scene import Scene
 from integrity.scenes.words import place
 
-#: Names that are tried until one is a group's of the wanted coordinator: it has every third of them.
+#: Names that are tried until one is a group's of the wanted coordinator, which has every third of them, or more.
 NAMES = 50
 
 
 class Commits:
-    """The commits of one group, acknowledged by ``coordinator`` right now; nobody commits for it any more.
+    """Groups that have committed and are gone: a part of the scene.
 
     A group at work commits again and again, and so hides what its coordinator has forgotten.
     """
 
-    def __init__(self, scene: Scene, coordinator: Broker) -> None:
+    def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._group = _group_of(scene, coordinator)
-        self._offsets: dict[Partition, int] = {
-            (topic, number): number + 1 for topic in scene.topics for number in range(scene.partitions[topic])
-        }
-        with scene.driver.reader(scene.connection, group=self._group) as reader:
-            reader.assign(dict.fromkeys(self._offsets, 0))
-            reader.commit(self._offsets)
+        self._committed: dict[str, dict[Partition, int]] = {}
 
-    def require_kept(self) -> None:
-        """Raise AssertionError where the coordinator does not know them, or knows others."""
+    def commit(self, coordinator: Broker) -> None:
+        """Let a group of this coordinator's commit an offset in every partition, and be gone."""
+        scene, group = self._scene, _group_of(self._scene, coordinator)
+        offsets = {(topic, number): number + 1 for topic in scene.topics for number in range(scene.partitions[topic])}
+        with scene.driver.reader(scene.connection, group=group) as reader:
+            reader.assign(dict.fromkeys(offsets, 0))
+            reader.commit(offsets)
+        self._committed[group] = offsets
+
+    def forgotten(self) -> list[str]:
+        """What the groups had committed, and whoever coordinates them now does not know, in words.
+
+        Raises FaultNotProven when there are no such groups.
+        """
+        if not self._committed:
+            raise FaultNotProven("no group had committed anything and was gone")
         with self._scene.driver.admin(self._scene.connection) as admin:
-            now = admin.committed(self._group)
-        wrong = [
-            f"{place(where)}: {now.get(where, 'nothing')} instead of {offset}"
-            for where, offset in self._offsets.items()
-            if now.get(where) != offset
+            now = {group: admin.committed(group) for group in self._committed}
+        return [
+            f"{group} in {place(where)}: {now[group].get(where, 'nothing')} instead of {offset}"
+            for group, offsets in self._committed.items()
+            for where, offset in offsets.items()
+            if now[group].get(where) != offset
         ]
-        if wrong:
-            raise AssertionError(f"what {self._group} had committed before is forgotten: {'; '.join(wrong)}")
+
+    def close(self) -> None:
+        """Nothing is under way."""
 
 
 def _group_of(scene: Scene, coordinator: Broker) -> str:

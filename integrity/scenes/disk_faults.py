@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from integrity.clients.damage import DamagedMessages
+from integrity.clients.types import DamagedMessages
 from integrity.faults import process
 from integrity.faults.disk import checkpoints, own_files, power
 from integrity.faults.disk.damage import DAMAGES, LOGGED

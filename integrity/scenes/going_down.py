@@ -24,8 +24,9 @@ def restart(scene: Scene, how: str, times: int = 1) -> None:
 def kill_while_recovering(scene: Scene, times: int) -> None:
     """See integrity.faults.process; clients at work must get on in the end."""
     scene.broker.demand("log")
-    process.kill_while_recovering(scene.broker, times)
-    scene.part(Load).wait_for_progress()
+    load = scene.part(Load)
+    process.kill_while_recovering(scene.broker, times, in_the_middle_of=load.in_the_middle())
+    load.wait_for_progress()
 
 
 def freeze(scene: Scene, *, beyond_session: bool) -> None:

@@ -44,7 +44,7 @@ def refuse_for_a_while(scene: Scene) -> None:
         if not any(TOO_FEW.search(reason) for reason in reasons):
             raise AssertionError(f"publishing was refused, but not as too few replicas are in sync: {reasons}")
 
-    process.restart(node, "killed", while_down=refused)
+    process.restart(node, "killed", in_the_middle_of=load.meeting("killed"), while_down=refused)
     replication.recovered()
 
 

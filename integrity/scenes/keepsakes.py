@@ -10,15 +10,8 @@ from typing import Any
 
 from integrity.clients.base import Partition
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
-from integrity.clients.messages import Message
 from integrity.scene import Scene
-from integrity.scenes import order, publishers
-from integrity.scenes.reading import BATCH_BYTES
-
-#: The messages of ``publish_over_a_day``: one a minute, in ms since the epoch, and far enough back to be no "now".
-FIRST_AT = 1_700_000_000_000
-MINUTE = 60_000
-MINUTES = 24 * 60
+from integrity.scenes.reading import DAY, MINUTE_MS, publish_a_day
 
 #: The session of members that are to stay members while their broker is restarted, even on a slow machine.
 LONG_SESSION_SECONDS = 45.0
@@ -71,19 +64,14 @@ def settings_now(scene: Scene) -> dict[str, str]:
 # -- times ----------------------------------------------------------------------------------------------
 def publish_over_a_day(scene: Scene) -> None:
     """Publish a message for each minute of a day, and look up where each hour begins."""
-    topic, places = scene.topics[0], order.in_turn(scene)
-    messages = (
-        Message(topic, b"at minute %d" % n, partition=places[n % len(places)], timestamp=FIRST_AT + n * MINUTE)
-        for n in range(MINUTES)
-    )
-    publishers.send(scene, messages, batch_bytes=BATCH_BYTES)
+    publish_a_day(scene)
     scene.part(Keepsakes).keep("hours", beginnings_of_hours(scene))
 
 
 def beginnings_of_hours(scene: Scene) -> list[dict[Partition, int]]:
     """Where each hour of that day begins, and the time after it, in every partition: the broker's own answer."""
     with scene.driver.admin(scene.connection) as admin:
-        return [admin.offsets_at(scene.topics, FIRST_AT + hour * 60 * MINUTE) for hour in range(25)]
+        return [admin.offsets_at(scene.topics, DAY + hour * 60 * MINUTE_MS) for hour in range(25)]
 
 
 # -- groups ---------------------------------------------------------------------------------------------

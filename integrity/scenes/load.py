@@ -2,7 +2,7 @@
 
 They go on through every fault, as an application would: a publisher's client retries by itself, a reader polls
 again. Whatever they send and see is in the history. The rate is modest (some hundred messages a second), so that a
-restart takes as long as it would without them.
+restart takes as long as it would without them, but for the moment in which a fault is to meet messages under way.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FETCH_SECONDS = 0.5
 class Load:
     """Publishers and readers at work on the scene's topics: a part of the scene.
 
-    acknowledged, seen: how many messages so far, over all publishers and readers.
+    acknowledged, rejected, open: how many messages so far, over all publishers.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -248,38 +248,46 @@ class Load:
     def meeting(self, how: str) -> AbstractContextManager:
         """Within it a broker is taken down (a key of WAYS_DOWN), and that is to meet messages that are under way.
 
-        A stop waits for those, and lasts: publishers that hurried all the while would only slow it down.
+        A stop waits for those, and lasts, as does a command of somebody's: publishers that hurried all the while would
+        only slow it down. Raises Stalled as ``in_the_middle``.
         """
-        return self.in_the_middle(hurried=how == "killed")
+        return self.in_the_middle(hurried=how == "killed" and self._scene.broker.kind != "external")
 
     @contextmanager
     def in_the_middle(self, *, hurried: bool = True) -> Iterator[None]:
         """Whatever is done within is done in the middle of publishing: it begins when each publisher has messages under
         way, and none of them makes a pause (hurried: until the end of it).
 
-        How many were under way then is one of the report's numbers: the fewest, of several times.
+        How many were under way then is one of the report's numbers: the fewest, of several times. Only the publishers
+        of this load are meant. Raises Stalled when one of them has nothing under way within the bound.
         """
+        under_way = 0
+
+        def all_have_some() -> bool:
+            nonlocal under_way
+            self._nudge()
+            counts = [sending.counts["open"] for sending in self._sending]
+            under_way = sum(counts)
+            return all(counts)
+
         for sending in self._sending:
             sending.hurried = True
         try:
-            self._wait(
-                self._all_have_some_under_way,
-                "every publisher at work to have messages under way",
-                lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
-            )
+            with self.going_on():
+                self._wait(
+                    all_have_some,
+                    "every publisher at work to have messages under way",
+                    lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
+                )
             if self._sending:
                 numbers, name = self._scene.facts.numbers, "under way at the fault, at least"
-                numbers[name] = min(self.open, int(numbers.get(name, self.open)))
+                numbers[name] = min(under_way, int(numbers.get(name, under_way)))
             for sending in self._sending:
                 sending.hurried = hurried
             yield
         finally:
             for sending in self._sending:
                 sending.hurried = False
-
-    def _all_have_some_under_way(self) -> bool:
-        self._nudge()
-        return all(sending.counts["open"] for sending in self._sending)
 
     def finish_everywhere(self) -> None:
         """See everybody get on, in every partition: each publisher has a message acknowledged there, which each reader

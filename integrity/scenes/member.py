@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from integrity.clients import Reader
 from integrity.clients.base import Partition
+from integrity.clients.errors import code_of
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.deliveries import Commit, Delivery
 from integrity.scenes.following import POLL_SECONDS
@@ -133,17 +134,11 @@ def _is_refusal(error: Exception) -> bool:
     """Whether either client's error says that the committing reader is not, or no longer, the group's member."""
     if type(error).__name__ == "CommitFailedError":  # kafka-python's word for it when it knows before it asks
         return True
-    return _code(error) in NO_LONGER_A_MEMBER
+    return code_of(error) in NO_LONGER_A_MEMBER
 
 
 def _is_passing(error: Exception) -> bool:
     """Whether either client's error says that the commit may be tried again: the broker is away, say."""
     if _is_refusal(error):
         return False
-    return bool(getattr(error, "retriable", False)) or _code(error) in NOT_NOW
-
-
-def _code(error: Exception) -> int | None:
-    """The protocol's code of either client's error, negative for librdkafka's own."""
-    native = error.args[0] if error.args and hasattr(error.args[0], "code") else None
-    return native.code() if native is not None else getattr(error, "errno", None)
+    return bool(getattr(error, "retriable", False)) or code_of(error) in NOT_NOW

@@ -23,9 +23,9 @@ def pass_the_lead_on(scene: Scene) -> None:
         replication.wait_for_state(
             lambda state, wanted=wanted: state.replicas == wanted, f"broker {wanted[0]} to be the one that should lead"
         )
-        # One that has just dropped out of sync, on a busy machine, is not elected.
-        replication.wait_until_whole()
         with load.in_the_middle():
+            # One that has just dropped out of sync, on a busy machine, is not elected.
+            replication.wait_until_whole()
             administration.elect_preferred(cluster.any_address(), topic, [0])
             replication.wait_for_state(
                 lambda state, wanted=wanted: state.leader == wanted[0], f"broker {wanted[0]} to lead"

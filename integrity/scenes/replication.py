@@ -136,15 +136,14 @@ class Replication:
         for _ in range(times):
             node = self.holder(role)
             led = self.led_by(node)
-            commits = Commits(self._scene, node) if role == GROUP_COORDINATOR else None
+            if role == GROUP_COORDINATOR:
+                self._scene.part(Commits).commit(node)
             done = process.restart(
                 node,
                 how,
                 in_the_middle_of=self._scene.part(Load).meeting(how),
                 while_down=lambda node=node: self.hands_over(node, role),
             )
-            if commits is not None:
-                commits.require_kept()
             self.had_other_leaders.update(led)
             self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
             self.recovered()

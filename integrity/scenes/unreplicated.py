@@ -45,7 +45,7 @@ def lose_leader_before_copies(scene: Scene, count: int) -> None:
 
 def elect_who_missed(scene: Scene, count: int) -> None:
     """Let the leader acknowledge messages alone, kill it, and have the follower that missed them lead."""
-    leader = _alone(scene, count, Broker.kill)
+    leader, _ = _alone(scene, count, Broker.kill)
     scene.part(Replication).others_lead(leader)
     leader.start()
     scene.part(Replication).recovered()
@@ -59,8 +59,7 @@ def wait_for_who_has_all(scene: Scene, count: int) -> None:
     does.
     """
     replication = scene.part(Replication)
-    follower = replication.followers()[0]
-    leader = _alone(scene, count, Broker.kill)
+    leader, follower = _alone(scene, count, Broker.kill)
     number = follower.config.node
 
     def is_back() -> bool:
@@ -114,8 +113,9 @@ def lose_power_after_follower(scene: Scene) -> None:
     replication.recovered()
 
 
-def _alone(scene: Scene, count: int, then: Callable[[Broker], None]) -> Broker:
-    """Freeze the follower until the leader is the only one in sync, publish, and do ``then`` to the leader; returns it.
+def _alone(scene: Scene, count: int, then: Callable[[Broker], None]) -> tuple[Broker, Broker]:
+    """Freeze the follower until the leader is the only one in sync, publish, and do ``then`` to the leader; returns
+    leader and follower.
 
     The follower has the first message and none of the others: what it had asked for was answered long before it was
     given up. It is thawed in the end.
@@ -134,4 +134,4 @@ def _alone(scene: Scene, count: int, then: Callable[[Broker], None]) -> Broker:
             then(leader)
 
         process.freeze_and_thaw(follower, until=work_alone)
-    return leader
+    return leader, follower

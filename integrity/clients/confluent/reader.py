@@ -21,6 +21,7 @@ from integrity.clients.base import BEGINNING, END, Connection, Partition, Reader
 from integrity.clients.confluent.admin import ConfluentAdmin
 from integrity.clients.confluent.settings import connection_settings
 from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
+from integrity.clients.types import DamagedMessages
 from integrity.history import schema
 from integrity.history.columns import ReadChunk
 from integrity.history.recorder import Recorder
@@ -129,7 +130,7 @@ class ConfluentReader(Reader):
             self._positions.pop((place.topic, place.partition), None)
             self.log.moved(place.topic, place.partition, schema.REVOKED, None)
 
-    def _drain(self, seconds: float, keep: list[Record] | None, limit: int | None) -> int:
+    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
         # consume() waits for as many as it was asked for, so it is only asked to wait for the first one.
         limit = min(limit or self.options.max_poll_records, MOST_AT_ONCE)
         messages = self._consumer.consume(limit, 0)
@@ -190,8 +191,10 @@ class ConfluentReader(Reader):
         """An event among the messages: the end of a partition moves the position; anything fatal is raised."""
         if error.code() == KafkaError._PARTITION_EOF:
             self._positions[topic, partition] = max(self._positions.get((topic, partition), -1), offset)
-        elif error.fatal() or error.code() == KafkaError._BAD_MSG or (not error.retriable() and error.code() > 0):
-            # _BAD_MSG, a batch whose checksum is wrong: librdkafka asks for it again for ever.
+        elif error.code() == KafkaError._BAD_MSG:
+            # A batch whose checksum is wrong: librdkafka asks for it again for ever.
+            raise DamagedMessages(f"a reader was handed messages that are damaged: {error}")
+        elif error.fatal() or (not error.retriable() and error.code() > 0):
             raise KafkaException(error)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:

@@ -9,13 +9,14 @@ from operator import itemgetter
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaConnectionError
+from kafka.errors import CorruptRecordError, KafkaConnectionError
 from kafka.structs import OffsetAndMetadata
 
 from integrity.clients.base import BEGINNING, Connection, Partition, Reader, ReaderOptions, Record
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
 from integrity.clients.kafka_python.settings import connection_arguments, pace_lookups, prepare
 from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
+from integrity.clients.types import DamagedMessages
 from integrity.history import schema
 from integrity.history.columns import ReaderLog
 from integrity.history.recorder import Recorder
@@ -87,13 +88,15 @@ class KafkaPythonReader(Reader):
             attended(partial(self._consumer.partitions_for_topic, topic), self.connection.check)
         self._consumer.subscribe(list(topics), listener=_Moves(self.log))
 
-    def _drain(self, seconds: float, keep: list[Record] | None, limit: int | None) -> int:
+    def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
         try:
             batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
         except KafkaConnectionError:
             # A member's look for its coordinator met a broker that was going down, and kafka-python lets that through.
             # Nothing was handed out; whoever polls again, within a bound of its own, is served once the broker is back.
             return 0
+        except CorruptRecordError as error:
+            raise DamagedMessages(f"a reader was handed messages that are damaged: {error}") from error
         if not batches:
             self._rejoin_if_stranded()
             return 0
