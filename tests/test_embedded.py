@@ -80,7 +80,7 @@ class Recovering:
     lives: what each start had logged when it was killed.
     """
 
-    label = "broker 1"
+    label, kind = "broker 1", "embedded"
     KRAFT = "[LogLoader partition=__cluster_metadata-0, dir=/data] Recovering unflushed segment 0. 0 recovered\n"
     TOPIC = "[LogLoader partition=orders-0, dir=/data] Recovering unflushed segment 0. 0 recovered for orders-0.\n"
     DONE = "[KafkaRaftServer nodeId=1] Kafka Server started\n"
@@ -101,9 +101,9 @@ class Recovering:
 
     def launch(self) -> None:
         self._born = len(self._logged)
-        self._coming = list(next(self._starts))
+        self._coming = list(next(self._starts, []))
 
-    def start(self) -> None:
+    def await_ready(self) -> None:
         self.serves = True
 
     def kill(self) -> None:
