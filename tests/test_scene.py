@@ -43,6 +43,7 @@ from integrity.scenes.isolation import REFUSED, Isolation
 from integrity.scenes.load import Load
 from integrity.scenes.reading import Reading
 from integrity.scenes.stalls import Stalled
+from integrity.scenes.transacting import Transacting
 from integrity.scenes.transactions import Transactions
 from integrity.scenes.wire import Wire as FailingNetwork
 from integrity.scenes.words import behind
@@ -259,6 +260,16 @@ def test_a_kill_meets_messages_that_are_under_way(scene: Scene) -> None:
     assert scene.facts.numbers["under way at the fault, at least"] > 0
     scene.broker.start()
     work.wait_for_progress()
+
+
+def test_a_fault_meets_a_transaction_that_is_open(scene: Scene) -> None:
+    topic = scene.create_topic(partitions=1)
+    work = scene.part(Transacting)
+    work.begin()
+    with work.in_the_middle(), scene.driver.admin(scene.connection) as admin:
+        assert admin.end_offsets([topic], committed_only=True) != admin.end_offsets([topic])
+    work.finish()
+    assert scene.verdict().intact
 
 
 def test_a_thawed_broker_that_never_answers_again_stalls_the_work(scene: Scene, monkeypatch) -> None:

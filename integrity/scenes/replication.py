@@ -8,7 +8,8 @@ In the end every replica is in sync again.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from integrity.brokers import administration
 from integrity.brokers.base import Broker
@@ -141,12 +142,18 @@ class Replication:
             done = process.restart(
                 node,
                 how,
-                in_the_middle_of=self._scene.part(Load).meeting(how),
+                in_the_middle_of=self._meeting(how),
                 while_down=lambda node=node: self.hands_over(node, role),
             )
             self.had_other_leaders.update(led)
             self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
             self.recovered()
+
+    @contextmanager
+    def _meeting(self, how: str) -> Iterator[None]:
+        """Within, a broker is taken down, and meets what is under way: messages, or a transaction."""
+        with self._scene.part(Transacting).in_the_middle(), self._scene.part(Load).meeting(how):
+            yield
 
     def freeze(self, role: str) -> None:
         """Freeze the holder of the role until the work goes on without it, and thaw it."""
@@ -168,7 +175,7 @@ class Replication:
             process.restart(
                 node,
                 "killed",
-                in_the_middle_of=self._scene.part(Load).meeting("killed"),
+                in_the_middle_of=self._meeting("killed"),
                 while_down=lambda node=node: self.others_lead(node),
             )
         self.recovered()

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from integrity.clients import Publisher
 from integrity.history import schema
-from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.following import POLL_SECONDS
+from integrity.scenes.gate import Gate, holding
 from integrity.scenes.load import Load
 from integrity.scenes.reading import read_committed
 from integrity.scenes.worker import Worker
-from integrity.waiting import wait_until
+from integrity.waiting import scaled, wait_until
 
 #: Messages of a transaction in each topic; every third transaction is aborted.
 MESSAGES = 20
 ABORTED_EVERY = 3
 
-#: Seconds for which a transaction is left open once its messages are acknowledged: a fault is likely to meet one, and
-#: the processors are left to brokers that restart.
+#: Seconds for which a transaction is left open once its messages are acknowledged: the processors are left to brokers
+#: that restart.
 OPEN_SECONDS = 0.05
 
 #: Seconds for a request of the publisher's: it soon turns to others.
@@ -45,6 +48,8 @@ class Transacting:
         #: Why publishers could not be made.
         self._troubles: Counter[str] = Counter()
         self._worker: Worker | None = None
+        #: What it passes before each commit or abort.
+        self._gate = Gate()
 
     def begin(self) -> None:
         """Let the publisher begin, and a reader of committed messages follow it."""
@@ -81,10 +86,33 @@ class Transacting:
             publisher.publish(topic, MESSAGES, partitions=range(self._scene.partitions[topic]))
         publisher.flush(PUBLISH_SECONDS)
         worker.stopping.wait(OPEN_SECONDS)
+        self._gate.wait(scaled(READ_SECONDS))
         is_to_abort = sum(self.outcomes.values()) % ABORTED_EVERY == ABORTED_EVERY - 1
         outcome = publisher.abort(END_SECONDS) if is_to_abort else publisher.commit(END_SECONDS)
         self.outcomes[outcome] += 1
         return publisher.last_error is None
+
+    @contextmanager
+    def in_the_middle(self) -> Iterator[None]:
+        """Within, its transaction is open, and what it has published in it acknowledged; afterwards it is to be ended.
+
+        Nothing where it is not at work. Raises Stalled when it does not get so far.
+        """
+        if self._worker is None:
+            yield
+            return
+        try:
+            with self._scene.part(Load).going_on():
+                wait_until(
+                    holding([self._gate]),
+                    what="the transactional publisher to be in the middle of a transaction",
+                    seconds=READ_SECONDS,
+                    check=self._worker.check,
+                    detail=self._words,
+                )
+            yield
+        finally:
+            self._gate.open()
 
     def _wait_for_more(self) -> None:
         """Wait until another transaction has been committed."""
@@ -115,5 +143,6 @@ class Transacting:
     def close(self) -> None:
         """Stop the publisher. Raises what its client has raised."""
         worker, self._worker = self._worker, None
+        self._gate.open()
         if worker is not None:
             worker.stop()
