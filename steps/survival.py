@@ -10,6 +10,7 @@ from integrity.scenes.groups import Groups
 from integrity.scenes.keepsakes import Keepsakes
 from integrity.scenes.load import Load
 from integrity.scenes.reading import read_committed
+from integrity.scenes.retries import SentAgain
 from integrity.scenes.transactions import Transactions
 from integrity.vocabulary import count, one_of, skippable
 
@@ -69,6 +70,16 @@ def acknowledged_without_idempotence(context, messages):
 @skippable
 def the_publisher_sends_again(context, how):
     retries.restart_and_send_again(context.scene, how)
+
+
+@given("a message was acknowledged that its publisher is going to send again")
+def a_message_to_be_sent_again(context):
+    context.scene.part(SentAgain).publish()
+
+
+@when("that message is sent again")
+def that_message_is_sent_again(context):
+    context.scene.part(SentAgain).send_again()
 
 
 # -- transactions ---------------------------------------------------------------------------------------

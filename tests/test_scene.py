@@ -18,6 +18,7 @@ from integrity.brokers.base import BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.distribution import Distribution
 from integrity.clients import Message, driver
+from integrity.errors import SuiteError
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.prove.reading import PLACE, hide_from_all
@@ -42,6 +43,8 @@ from integrity.scenes.groups import Groups
 from integrity.scenes.isolation import REFUSED, Isolation
 from integrity.scenes.load import Load
 from integrity.scenes.reading import Reading
+from integrity.scenes.replication import Replication
+from integrity.scenes.retries import SentAgain
 from integrity.scenes.stalls import Stalled
 from integrity.scenes.transacting import Transacting
 from integrity.scenes.transactions import Transactions
@@ -270,6 +273,25 @@ def test_a_fault_meets_a_transaction_that_is_open(scene: Scene) -> None:
         assert admin.end_offsets([topic], committed_only=True) != admin.end_offsets([topic])
     work.finish()
     assert scene.verdict().intact
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_a_leader_that_does_not_know_a_message_again_is_found(scene: Scene, monkeypatch, idempotent: bool) -> None:
+    """Without idempotence no leader knows it again: it stands for one that has lost account of its publishers."""
+    scene.create_topic(partitions=1)
+    monkeypatch.setattr(Replication, "leader", lambda replication: scene.broker)
+    part, make = scene.part(SentAgain), scene.driver.publisher
+    with pytest.raises(SuiteError, match="no message was acknowledged"):
+        part.send_again()
+    monkeypatch.setattr(scene.driver, "publisher", lambda *given: make(*given, idempotent=idempotent))
+    scene.publish(10)
+    part.publish()
+    if idempotent:
+        part.send_again()
+        return
+    words = "broker 1 has a message at offset 10, and took it for a new one when it was sent again: it is at offset 11"
+    with pytest.raises(AssertionError, match=words):
+        part.send_again()
 
 
 def test_a_thawed_broker_that_never_answers_again_stalls_the_work(scene: Scene, monkeypatch) -> None:

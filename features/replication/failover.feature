@@ -13,9 +13,11 @@ Feature: Acknowledged messages survive the loss of any one of three brokers
 
     Scenario Outline: Nothing is lost when the <role> is <taken down> in the middle of publishing
       Given a topic with 1 partition and 3 replicas, 2 of which must be in sync
+      And a message was acknowledged that its publisher is going to send again
       And 2 publishers are at work
       And a reader follows them
       When the <role> is <taken down> and started again in the middle of it
+      And that message is sent again
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
 

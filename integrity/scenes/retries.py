@@ -14,9 +14,12 @@ from kafka.protocol.producer import ProduceRequest
 
 from integrity.brokers import probe
 from integrity.clients.base import Partition
-from integrity.faults.disk import own_files, segments
-from integrity.scene import Scene
+from integrity.clients.messages import Message
+from integrity.errors import SuiteError
+from integrity.faults.disk import DataFiles, own_files, segments
+from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import publishers
+from integrity.scenes.replication import Replication
 from integrity.waiting import scaled, wait_until
 
 #: The last version that names topics instead of giving their ids.
@@ -44,6 +47,47 @@ class Stored:
         return bytes(8) + self.content[8:12] + (-1).to_bytes(4, signed=True) + self.content[16:]
 
 
+class SentAgain:
+    """A message that its publisher sends again, as if it had not been told that it was acknowledged: part of a scene.
+
+    By then another broker may lead its partition, which has to know the batch from its own log.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._offset: int | None = None
+
+    def publish(self) -> None:
+        """Have one message acknowledged, alone in its batch. Raises NotAcknowledged."""
+        topic = self._scene.topics[0]
+        with self._scene.driver.publisher(self._scene.connection, self._scene.recorder) as publisher:
+            self._offset = publisher.send_and_wait(Message(topic, b"sent again", partition=0), PUBLISH_SECONDS).offset
+
+    def send_again(self) -> None:
+        """Send it to whoever leads now. Raises AssertionError when it is refused, or taken for a new one."""
+        leader, place = self._scene.part(Replication).leader(), (self._scene.topics[0], 0)
+        if self._offset is None:
+            raise SuiteError("no message was acknowledged in this scenario that could be sent again")
+        with leader.look() as directory:
+            files = DataFiles(directory)
+            batch = next(
+                Stored(segment.read_bytes()[batch.position : batch.end], batch.base_offset)
+                for segment in files.segments(files.partitions()[place])
+                for batch in segments.batches(segment)
+                if batch.base_offset == self._offset
+            )
+        given = _produce(self._scene, place, batch.as_sent(), leader.bootstrap_servers)
+        if given != self._offset:
+            raise AssertionError(
+                f"{leader.label} has a message at offset {self._offset}, and took it for a new one when it was sent "
+                f"again: it is at offset {given} as well"
+            )
+        self._scene.note("publisher", "sent again", f"the message at offset {given}, which {leader.label} knew")
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
 def publish_without_idempotence(scene: Scene, count: int) -> None:
     """Publish generated messages in batches that carry no producer id: the broker cannot know them again."""
     publishers.publish(scene, count, idempotent=False, max_in_flight=1)
@@ -69,13 +113,18 @@ def restart_and_send_again(scene: Scene, how: str) -> dict[Partition, int]:
     scene.restart(how, while_down=take)
     if not last:
         raise AssertionError("nothing was stored, so nothing can be sent again")
-    given = {partition: _produce(scene, partition, stored.as_sent()) for partition, stored in last.items()}
+    address = scene.connection.bootstrap_servers
+    given = {partition: _produce(scene, partition, stored.as_sent(), address) for partition, stored in last.items()}
     again = sum(offset == last[partition].base_offset for partition, offset in given.items())
     scene.note("publisher", "sent again", f"{len(last)} batches; {again} were known to the broker")
     return given
 
 
-def _produce(scene: Scene, partition: Partition, records: bytes) -> int:
+def _produce(scene: Scene, partition: Partition, records: bytes, address: str) -> int:
+    """Send these records to the broker at the address; returns the offset that it gives them.
+
+    Raises AssertionError when it refuses them, WaitTimeout when it does not come to lead the partition.
+    """
     topic, number = partition
     data = ProduceRequest.TopicProduceData
     request = ProduceRequest[VERSION](
@@ -88,7 +137,7 @@ def _produce(scene: Scene, partition: Partition, records: bytes) -> int:
 
     def taken_or_refused() -> bool:
         nonlocal answer
-        found = probe.ask(scene.connection.bootstrap_servers, request, ANSWER_SECONDS)
+        found = probe.ask(address, request, ANSWER_SECONDS)
         answer = found.responses[0].partition_responses[0]
         return answer.error_code not in NOT_LED
 
