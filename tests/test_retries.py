@@ -43,7 +43,7 @@ def test_a_batch_is_sent_until_a_leader_takes_it(run: Run, broker: EmbeddedBroke
             times=2,
         )
         scene = SimpleNamespace(connection=Connection(proxy.bootstrap_servers), broker=broker)
-        assert retries._produce(scene, (topic, 0), batch, scene.connection.bootstrap_servers) == 1
+        assert retries._produce(scene, (topic, 0), batch, lambda: proxy.bootstrap_servers) == 1
         assert fenced.count == 2
 
 
@@ -54,4 +54,4 @@ def test_a_batch_that_is_refused_is_said(broker: EmbeddedBroker, sent: tuple[str
     with pytest.raises(
         AssertionError, match=f"refused the batch that was sent again to {topic}-0.*error_code={CORRUPT_MESSAGE}"
     ):
-        retries._produce(scene, (topic, 0), damaged, broker.bootstrap_servers)
+        retries._produce(scene, (topic, 0), damaged, lambda: broker.bootstrap_servers)

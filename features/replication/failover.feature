@@ -11,7 +11,7 @@ Feature: Acknowledged messages survive the loss of any one of three brokers
     The publishers are idempotent and wait for all replicas in sync, so nothing they send again is there twice.
     Not promised: how soon the others notice; while they do not, clients wait.
 
-    Scenario Outline: Nothing is lost when the <role> is <taken down> in the middle of publishing
+    Scenario Outline: Nothing is lost or doubled when the <role> is <taken down> in the middle of publishing
       Given a topic with 1 partition and 3 replicas, 2 of which must be in sync
       And a message was acknowledged that its publisher is going to send again
       And 2 publishers are at work

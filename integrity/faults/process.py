@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from integrity.brokers import kraft
 from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker, BrokerFailed
 from integrity.faults.disk.files import METADATA_LOG
-from integrity.waiting import POLL_SECONDS, wait_until
+from integrity.waiting import POLL_SECONDS, WaitTimeout, wait_until
 
 #: How a broker can be taken down, in the features' words.
 WAYS_DOWN: dict[str, Callable[[Broker], None]] = {
@@ -116,6 +116,11 @@ def _coming_back(broker: Broker) -> Iterator[None]:
     """Within, it is waited for. Raises DoesNotComeBack."""
     try:
         yield
+    except WaitTimeout as silent:
+        # One that serves, and has not logged what is waited for, is back.
+        if broker.is_usable():
+            raise
+        raise DoesNotComeBack(f"{broker.label} does not come back: {silent}") from silent
     except BrokerFailed as failed:
         raise DoesNotComeBack(f"{broker.label} does not come back: {failed}") from failed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from integrity.brokers import administration
-from integrity.brokers.cluster import ROLE_SECONDS, SYNC_SECONDS, Cluster
+from integrity.brokers.cluster import ROLE_SECONDS, SYNC_SECONDS, Cluster, as_cluster
 from integrity.clients.base import Partition
 from integrity.scene import Scene
 from integrity.scenes.load import PROGRESS_SECONDS, Load
@@ -23,15 +23,40 @@ def pass_the_lead_on(scene: Scene) -> None:
         replication.wait_for_state(
             lambda state, wanted=wanted: state.replicas == wanted, f"broker {wanted[0]} to be the one that should lead"
         )
+        replication.wait_until_whole()
         with load.in_the_middle():
-            # One that has just dropped out of sync, on a busy machine, is not elected.
-            replication.wait_until_whole()
-            administration.elect_preferred(cluster.any_address(), topic, [0])
+            _elect(scene)
             replication.wait_for_state(
                 lambda state, wanted=wanted: state.leader == wanted[0], f"broker {wanted[0]} to lead"
             )
         scene.note(f"broker {wanted[0]}", "elected", "as the preferred leader")
         load.wait_for_progress()
+
+
+def _elect(scene: Scene) -> None:
+    """Have the preferred leader of the first partition elected. Raises Stalled when the cluster refuses all the time.
+
+    One that has just dropped out of sync, on a busy machine, is not elected.
+    """
+    cluster, refused = as_cluster(scene.broker), ""
+
+    def elected() -> bool:
+        nonlocal refused
+        try:
+            administration.elect_preferred(cluster.any_address(), scene.topics[0], [0])
+        except administration.Refused as refusal:
+            refused = str(refusal)
+            return False
+        return True
+
+    with scene.part(Load).going_on():
+        wait_until(
+            elected,
+            what="the preferred leader to be elected",
+            seconds=ROLE_SECONDS,
+            check=cluster.check_alive,
+            detail=lambda: refused,
+        )
 
 
 def move_replicas(scene: Scene) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from kafka.errors import UnknownError
+from kafka.errors import RequestTimedOutError, UnknownError
 
 from integrity.clients import Message, Record
 from integrity.clients.base import Partition
@@ -68,8 +68,10 @@ class Reading:
         try:
             yield
         except self._scene.driver.errors as error:
+            self._scene.connection.check()
             code = code_of(error)
-            if code is None or code < UnknownError.errno:
+            # A request that has timed out: kafka-python says the same of one that nobody has answered.
+            if code is None or code < UnknownError.errno or code == RequestTimedOutError.errno:
                 raise
             raise AssertionError(f"a reader asked for what is there, and got an error: {error!r}") from error
 

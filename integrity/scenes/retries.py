@@ -1,38 +1,58 @@
-"""A publisher's retry across a restart, byte by byte: the batch it would send again is on the broker's disk.
+"""A publisher's retry across a fault, byte by byte: the batch it would send again is on the brokers' disks.
 
 A client sends a batch again when its acknowledgement does not come, with the same producer id, epoch and sequence.
 Whether the acknowledgement is lost is a matter of luck; so the last batch of each partition is taken from the
-broker's files while it is down, and sent once more when it is back.
+broker's files while it is down, or asked of whoever leads after the fault, and sent once more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from kafka.errors import LeaderNotAvailableError, NotLeaderForPartitionError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    LeaderNotAvailableError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    NotLeaderForPartitionError,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
+from kafka.protocol.consumer import FetchRequest
 from kafka.protocol.producer import ProduceRequest
 
 from integrity.brokers import probe
 from integrity.clients.base import Partition
 from integrity.clients.messages import Message
 from integrity.errors import SuiteError
-from integrity.faults.disk import DataFiles, own_files, segments
+from integrity.faults.disk import own_files, segments
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import publishers
+from integrity.scenes.load import Load
 from integrity.scenes.replication import Replication
 from integrity.waiting import scaled, wait_until
 
-#: The last version that names topics instead of giving their ids.
+#: The last version that names topics instead of giving their ids; and one of Fetch.
 VERSION = 9
+FETCH_VERSION = 11
 
-#: Nothing was appended, as the partition has no leader here; a client sends such a batch again. A broker that was
-#: busy for longer than its session is fenced, and leads nothing until its next heartbeat.
-NOT_LED = frozenset(
-    error.errno for error in (UnknownTopicOrPartitionError, LeaderNotAvailableError, NotLeaderForPartitionError)
+#: Nothing was appended, as the partition has no leader here, or nobody can tell: a client sends such a batch again. A
+#: broker that was busy for longer than its session is fenced, and leads nothing until its next heartbeat.
+NOT_NOW = frozenset(
+    error.errno
+    for error in (
+        UnknownTopicOrPartitionError,
+        LeaderNotAvailableError,
+        NotLeaderForPartitionError,
+        RequestTimedOutError,
+        NotEnoughReplicasError,
+        NotEnoughReplicasAfterAppendError,
+    )
 )
 
-#: Seconds for an answer.
+#: Seconds for an answer, and, before timeout_factor, for a broker that leads and takes the batch.
 ANSWER_SECONDS = 10.0
+LEADER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -55,37 +75,63 @@ class SentAgain:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._place: Partition = ("", 0)
         self._offset: int | None = None
 
     def publish(self) -> None:
         """Have one message acknowledged, alone in its batch. Raises NotAcknowledged."""
-        topic = self._scene.topics[0]
+        self._place = (self._scene.topics[0], 0)
         with self._scene.driver.publisher(self._scene.connection, self._scene.recorder) as publisher:
-            self._offset = publisher.send_and_wait(Message(topic, b"sent again", partition=0), PUBLISH_SECONDS).offset
+            message = Message(self._place[0], b"sent again", partition=self._place[1])
+            self._offset = publisher.send_and_wait(message, PUBLISH_SECONDS).offset
 
     def send_again(self) -> None:
-        """Send it to whoever leads now. Raises AssertionError when it is refused, or taken for a new one."""
-        leader, place = self._scene.part(Replication).leader(), (self._scene.topics[0], 0)
+        """Send it to whoever leads now.
+
+        Raises AssertionError when that broker does not have it, refuses it, or takes it for a new one; Stalled when
+        nobody takes it.
+        """
         if self._offset is None:
             raise SuiteError("no message was acknowledged in this scenario that could be sent again")
-        with leader.look() as directory:
-            files = DataFiles(directory)
-            batch = next(
-                Stored(segment.read_bytes()[batch.position : batch.end], batch.base_offset)
-                for segment in files.segments(files.partitions()[place])
-                for batch in segments.batches(segment)
-                if batch.base_offset == self._offset
+        leader = self._scene.part(Replication).leader
+        with self._scene.part(Load).going_on():
+            batch = wait_until(
+                lambda: _fetch(leader().bootstrap_servers, self._place, self._offset),
+                what=f"a leader of {self._place[0]}-{self._place[1]} to hand out what was sent",
+                seconds=LEADER_SECONDS,
+                check=self._scene.broker.check_alive,
             )
-        given = _produce(self._scene, place, batch.as_sent(), leader.bootstrap_servers)
+            given = _produce(self._scene, self._place, batch.as_sent(), lambda: leader().bootstrap_servers)
         if given != self._offset:
             raise AssertionError(
-                f"{leader.label} has a message at offset {self._offset}, and took it for a new one when it was sent "
-                f"again: it is at offset {given} as well"
+                f"a message at offset {self._offset} was taken for a new one when it was sent again: it is at offset "
+                f"{given} as well"
             )
-        self._scene.note("publisher", "sent again", f"the message at offset {given}, which {leader.label} knew")
+        self._scene.note("publisher", "sent again", f"the message at offset {given}, and the leader knew it")
 
     def close(self) -> None:
         """Nothing is under way."""
+
+
+def _fetch(address: str, place: Partition, offset: int) -> Stored | None:
+    """The batch that begins at that offset, or None when the broker does not lead the partition now, or is silent.
+
+    Raises AssertionError when it leads, and has no such batch.
+    """
+    topic, number = place
+    part = FetchRequest.FetchTopic.FetchPartition(partition=number, fetch_offset=offset, partition_max_bytes=1)
+    request = FetchRequest[FETCH_VERSION](topics=[FetchRequest.FetchTopic(topic=topic, partitions=[part])])
+    try:
+        answer = probe.ask(address, request, ANSWER_SECONDS).responses[0].partitions[0]
+    except OSError:
+        return None
+    if answer.error_code in NOT_NOW:
+        return None
+    content = bytes(answer.records or b"")
+    if answer.error_code or int.from_bytes(content[:8]) != offset or not content:
+        raise AssertionError(f"the message acknowledged at offset {offset} of {topic}-{number} is not there: {answer}")
+    length = int.from_bytes(content[8:12])
+    return Stored(content[: 12 + length], offset)
 
 
 def publish_without_idempotence(scene: Scene, count: int) -> None:
@@ -113,15 +159,17 @@ def restart_and_send_again(scene: Scene, how: str) -> dict[Partition, int]:
     scene.restart(how, while_down=take)
     if not last:
         raise AssertionError("nothing was stored, so nothing can be sent again")
-    address = scene.connection.bootstrap_servers
-    given = {partition: _produce(scene, partition, stored.as_sent(), address) for partition, stored in last.items()}
+    given = {
+        partition: _produce(scene, partition, stored.as_sent(), lambda: scene.connection.bootstrap_servers)
+        for partition, stored in last.items()
+    }
     again = sum(offset == last[partition].base_offset for partition, offset in given.items())
     scene.note("publisher", "sent again", f"{len(last)} batches; {again} were known to the broker")
     return given
 
 
-def _produce(scene: Scene, partition: Partition, records: bytes, address: str) -> int:
-    """Send these records to the broker at the address; returns the offset that it gives them.
+def _produce(scene: Scene, partition: Partition, records: bytes, address: Callable[[], str]) -> int:
+    """Send these records, again and again, to the broker that is at the address then; returns the offset it gives them.
 
     Raises AssertionError when it refuses them, WaitTimeout when it does not come to lead the partition.
     """
@@ -137,14 +185,17 @@ def _produce(scene: Scene, partition: Partition, records: bytes, address: str) -
 
     def taken_or_refused() -> bool:
         nonlocal answer
-        found = probe.ask(address, request, ANSWER_SECONDS)
+        try:
+            found = probe.ask(address(), request, ANSWER_SECONDS)
+        except OSError:
+            return False
         answer = found.responses[0].partition_responses[0]
-        return answer.error_code not in NOT_LED
+        return answer.error_code not in NOT_NOW
 
     wait_until(
         taken_or_refused,
         what=f"a leader for {topic}-{number} to take the batch that is sent again",
-        seconds=ANSWER_SECONDS,
+        seconds=LEADER_SECONDS,
         check=scene.broker.check_alive,
         detail=lambda: f"the last answer was {answer}",
     )

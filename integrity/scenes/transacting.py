@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from integrity.clients import Publisher
+from integrity.faults.process import FaultNotProven
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, READ_SECONDS, Scene
 from integrity.scenes.following import POLL_SECONDS
@@ -82,11 +83,13 @@ class Transacting:
     def _one(self, publisher: Publisher, worker: Worker) -> bool:
         """One transaction; returns whether the publisher was told how it ended, and can begin another."""
         publisher.begin()
+        wanted = publisher.counts["acknowledged"] + MESSAGES * len(self._scene.topics)
         for topic in self._scene.topics:
             publisher.publish(topic, MESSAGES, partitions=range(self._scene.partitions[topic]))
         publisher.flush(PUBLISH_SECONDS)
         worker.stopping.wait(OPEN_SECONDS)
-        self._gate.wait(scaled(READ_SECONDS))
+        if publisher.counts["acknowledged"] == wanted:
+            self._gate.wait(scaled(READ_SECONDS))
         is_to_abort = sum(self.outcomes.values()) % ABORTED_EVERY == ABORTED_EVERY - 1
         outcome = publisher.abort(END_SECONDS) if is_to_abort else publisher.commit(END_SECONDS)
         self.outcomes[outcome] += 1
@@ -96,7 +99,8 @@ class Transacting:
     def in_the_middle(self) -> Iterator[None]:
         """Within, its transaction is open, and what it has published in it acknowledged; afterwards it is to be ended.
 
-        Nothing where it is not at work. Raises Stalled when it does not get so far.
+        Nothing where it is not at work. Raises Stalled when it does not get so far, FaultNotProven when the transaction
+        was not held open to the end.
         """
         if self._worker is None:
             yield
@@ -111,6 +115,8 @@ class Transacting:
                     detail=self._words,
                 )
             yield
+            if not self._gate.is_waited_at:
+                raise FaultNotProven("the transaction that was held open did not last until the broker was down")
         finally:
             self._gate.open()
 
