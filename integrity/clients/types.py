@@ -135,6 +135,9 @@ class NotAcknowledged(Exception):
 class DamagedMessages(AssertionError):
     """A reader was handed a batch whose checksum is wrong: no broker may serve that. Has the client's own words."""
 
+    def __init__(self, error: object) -> None:
+        super().__init__(f"a reader was handed messages that are damaged: {error}")
+
 
 class Record(NamedTuple):
     """One record as a reader got it. timestamp in ms; timestamp_type 0 is the publisher's, 1 the broker's.
@@ -178,6 +181,11 @@ class ReadResult:
     def complete(self) -> bool:
         """Whether every partition was read to its end."""
         return all(end.complete for end in self.ends.values())
+
+    def require_complete(self, reader: str = "a reader") -> None:
+        """Raise AssertionError, with where the reader stands, unless every partition was read to its end."""
+        if not self.complete:
+            raise AssertionError(f"{reader} did not get to the end: {self}")
 
     def __str__(self) -> str:
         short = {place: end for place, end in self.ends.items() if not end.complete}

@@ -121,8 +121,7 @@ def _records(scene: Scene) -> Sequence[Record]:
     """
     with scene.driver.reader(scene.connection) as reader:
         result = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True)
-    if not result.complete:
-        raise AssertionError(f"a reader did not get to the end: {result}")
+    result.require_complete()
     return result.records
 
 

@@ -45,8 +45,7 @@ class Reading:
         """
         with self._scene.driver.reader(self._scene.connection, self._scene.recorder) as reader, self._answered():
             result = reader.read_to_end(self._scene.topics, READ_SECONDS, start=start, keep=True)
-        if not result.complete:
-            raise AssertionError(f"a reader did not get to the end: {result}")
+        result.require_complete()
         return list(result.records)
 
     def start_at_offset(self, offset: int) -> None:
@@ -89,7 +88,7 @@ def read_committed(scene: Scene) -> None:
         result = reader.read_to_end(scene.topics, READ_SECONDS)
     if not result.complete:
         scene.connection.check()
-        raise AssertionError(f"a reader of committed messages did not get to the end: {result}")
+    result.require_complete("a reader of committed messages")
 
 
 def publish_a_day(scene: Scene) -> None:

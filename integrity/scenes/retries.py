@@ -75,14 +75,17 @@ class SentAgain:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._place: Partition = ("", 0)
         self._offset: int | None = None
+
+    @property
+    def _place(self) -> Partition:
+        return self._scene.topics[0], 0
 
     def publish(self) -> None:
         """Have one message acknowledged, alone in its batch. Raises NotAcknowledged."""
-        self._place = (self._scene.topics[0], 0)
+        topic, number = self._place
         with self._scene.driver.publisher(self._scene.connection, self._scene.recorder) as publisher:
-            message = Message(self._place[0], b"sent again", partition=self._place[1])
+            message = Message(topic, b"sent again", partition=number)
             self._offset = publisher.send_and_wait(message, PUBLISH_SECONDS).offset
 
     def send_again(self) -> None:

@@ -193,7 +193,7 @@ class ConfluentReader(Reader):
             self._positions[topic, partition] = max(self._positions.get((topic, partition), -1), offset)
         elif error.code() == KafkaError._BAD_MSG:
             # A batch whose checksum is wrong: librdkafka asks for it again for ever.
-            raise DamagedMessages(f"a reader was handed messages that are damaged: {error}")
+            raise DamagedMessages(error)
         elif error.fatal() or (not error.retriable() and error.code() > 0):
             raise KafkaException(error)
 

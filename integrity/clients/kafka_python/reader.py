@@ -96,7 +96,7 @@ class KafkaPythonReader(Reader):
             # Nothing was handed out; whoever polls again, within a bound of its own, is served once the broker is back.
             return 0
         except CorruptRecordError as error:
-            raise DamagedMessages(f"a reader was handed messages that are damaged: {error}") from error
+            raise DamagedMessages(error) from error
         if not batches:
             self._rejoin_if_stranded()
             return 0
