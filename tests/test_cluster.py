@@ -452,7 +452,7 @@ def test_replicas_that_never_agree_are_a_failure(monkeypatch):
         wait_until_whole=lambda: None,
         check_alive=lambda: None,
     )
-    at_work = SimpleNamespace(going_on=contextlib.nullcontext, meeting=contextlib.nullcontext)
+    at_work = SimpleNamespace(wait_until_whole=lambda: None)
     monkeypatch.setattr(replicas, "as_cluster", lambda _: whole)
     monkeypatch.setattr(replicas, "CATCH_UP_SECONDS", 0.2)
     rows = {"broker 1": [(Row("t", 0, 0, 1, 0), 0xAB)], "broker 2": [(Row("t", 0, 0, 1, 7), 0xAB)]}

@@ -11,7 +11,7 @@ from integrity.clients.base import Partition
 from integrity.history import on_disk
 from integrity.history.on_disk import Row
 from integrity.scene import Scene
-from integrity.scenes.load import Load
+from integrity.scenes.replication import Replication
 from integrity.waiting import WaitTimeout, wait_until
 
 #: A record, and the checksum of the batch in which a broker has it.
@@ -29,8 +29,7 @@ def require_alike(scene: Scene) -> None:
     Stalled when one does not get in sync.
     """
     cluster = as_cluster(scene.broker)
-    with scene.part(Load).going_on():
-        cluster.wait_until_whole()
+    scene.part(Replication).wait_until_whole()
     found: list[str] = []
 
     def alike() -> bool:
