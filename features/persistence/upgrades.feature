@@ -4,9 +4,9 @@ Feature: Messages survive an upgrade and a new container
   whose features were raised cannot be replaced by an older one.
 
   Rule: What an older version has acknowledged is there after the upgrade
-    One broker is upgraded in place. Its formats (of metadata, transactions, groups) are raised afterwards, as an operator
-    does when the upgrade is to stay.
-    Not promised: that clients notice nothing while the broker is down.
+    One broker is upgraded in place. Its features, and with them the formats of what it keeps, are raised afterwards, as
+    an operator does when the upgrade is to stay.
+    Not promised: that clients notice nothing while the broker is down. Not shown here: what groups had committed.
 
     Scenario Outline: Messages and transactions written under Kafka <older> survive the upgrade and the raising of features
       Given a broker of version <older>

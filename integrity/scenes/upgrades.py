@@ -12,9 +12,10 @@ from integrity.faults.process import FaultNotProven
 from integrity.scene import Scene
 from integrity.waiting import scaled, wait_until
 
-#: The features that stand for the formats a release writes, in the order in which they can be raised. Others are
-#: optional behaviour, or (kraft.version) belong to a kind of quorum that the suite's brokers do not have.
-RAISED = ("metadata.version", "transaction.version", "group.version")
+#: Raised before all others, which need it; and left as it is, since it belongs to a kind of quorum that the suite's
+#: brokers do not have.
+FIRST = "metadata.version"
+NOT_RAISED = "kraft.version"
 
 
 def upgrade(scene: Scene) -> None:
@@ -25,7 +26,7 @@ def upgrade(scene: Scene) -> None:
 
 
 def raise_features(scene: Scene) -> None:
-    """Raise the features in RAISED to the highest level the broker supports, as an operator does after an upgrade.
+    """Raise every feature but NOT_RAISED to the highest level that the broker supports, as after an upgrade.
 
     Raises AssertionError when there is nothing to raise: then no upgrade happened.
     """
@@ -35,7 +36,7 @@ def raise_features(scene: Scene) -> None:
     )
     try:
         raised = []
-        for name in RAISED:
+        for name in sorted(admin.describe_features().keys() - {NOT_RAISED}, key=lambda name: (name != FIRST, name)):
             highest = _level(admin.describe_features(), name, "supported")
             if highest > _level(admin.describe_features(), name, "finalized"):
                 admin.update_features({name: highest})
