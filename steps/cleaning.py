@@ -1,6 +1,6 @@
 """What a broker removes on purpose: by key, by age, on request."""
 
-from behave import given, register_type, then, when
+from behave import given, register_type, then
 from hamcrest import assert_that
 
 from integrity.scenes import cleaning
@@ -40,11 +40,6 @@ def the_first_messages_were_deleted(context, messages):
 @skippable
 def the_broker_has_noted(context):
     cleaning.wait_until_noted(context.scene)
-
-
-@when("the topic is compacted again")
-def the_topic_is_compacted_again(context):
-    cleaning.wait_for_compaction(context.scene)
 
 
 @then("a reader finds the latest value of each key, and no deleted key")
