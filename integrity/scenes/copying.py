@@ -82,10 +82,12 @@ class Copying:
     def _kill_broker(self) -> None:
         """Kill it while every copier is in the middle of a transaction, and none has just ended one.
 
-        A transaction whose commit was acknowledged right before the broker was killed may be lost: Kafka 4.3.1 was
-        seen, at its start, to take the transaction's partitions for deleted ones, for want of a leader at that moment
-        (in its log: "Couldn't find leader endpoint ... can be skipped"), and to call the transaction complete with no
-        mark of it in them. A publisher that is let into its next transaction knows that the one before is complete.
+        A transaction whose commit was acknowledged right before the broker was killed may be lost, by a defect: Kafka
+        4.3.1 was seen, at its start, to take the transaction's partitions for deleted ones, for want of a leader at
+        that moment (in its log: "Couldn't find leader endpoint ... can be skipped"), and to call the transaction
+        complete with no mark of it in them. (Kafka 4.0.0 takes them for partitions whose leader is away, and waits: so
+        say the two versions' getPartitionLeaderEndpoint.) A publisher that is let into its next transaction knows that
+        the one before is complete.
         """
         try:
             self._hold()
