@@ -6,7 +6,7 @@ Feature: What a publisher sends again is there once
   Rule: A publisher that sends again loses, doubles and reorders nothing
     The network fails at several requests of the publisher, with batches of several partitions under way.
     Not promised: how long it takes; a publisher gives up after a time of its own, and then cannot know. Not shown here:
-    order with several batches of one partition under way, which neither client has when it is idempotent.
+    order with several batches of one partition under way; idempotent, neither client has several that are of this size.
 
     Scenario Outline: Messages are there once and in order although <the network fails>
       Given a running broker

@@ -58,8 +58,8 @@ Feature: A transaction is seen whole or not at all
   Rule: A group that reads, and writes what it makes of it, does so exactly once
     It does both in one transaction: what it writes, and how far it has read. Here it makes a copy of every message.
     Not promised: anything it does elsewhere, in a database say, at the same time.
-    Known defect of Kafka 4.3.1: a commit that was acknowledged right before its coordinator crashed may be lost in a
-    partition that has no leader while the coordinator recovers, which is every partition where there is one broker only.
+    Known defect of Kafka 4.3.1: a commit that was acknowledged right before its coordinator crashed may be lost in any
+    partition that has no leader while the coordinator recovers; where there is one broker only, that is all of them.
 
     Scenario Outline: Every message is copied exactly once although <what happens>
       Given a running broker

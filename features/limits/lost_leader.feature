@@ -13,7 +13,7 @@ Feature: What only one broker has goes with that broker
       Then acknowledged messages are found to be lost on disk
 
   Rule: A follower that missed messages and is made the leader takes them from everybody
-    What protects: waiting for a replica that was in sync, as topics do unless they are told otherwise.
+    What protects: waiting for a replica that missed nothing, as topics do unless they are told otherwise.
 
     Scenario: Messages are lost when a follower that missed them becomes the leader, and the loss is found
       Given three running brokers

@@ -1,7 +1,7 @@
 Feature: A single broker that leaves flushing to the system may lose acknowledged messages
   An acknowledgement says that the leader and all in-sync replicas have the message, not that it is on a disk. By
-  default Kafka flushes nothing by itself and relies on replicas in other places. With one broker there is no other
-  place. These scenarios show that the loss happens, and that it is found.
+  default Kafka flushes a log only when it begins a new file of it, or stops in order, and relies on replicas in other
+  places. With one broker there is no other place. These scenarios show that the loss happens, and that it is found.
 
   Rule: What was acknowledged and not flushed may be gone after a power loss
     What protects: replicas that do not lose their power together, or a flush for every message.

@@ -1,7 +1,7 @@
 @own_broker
 Feature: Acknowledged messages survive a full disk
-  A broker that cannot write any more gives up, and comes back when there is room. Not promised: that it serves readers
-  meanwhile, or that it warns before the disk is full.
+  A broker that cannot write any more gives up, and has to be started again when there is room. Not promised: that it
+  serves readers meanwhile, or that it warns before the disk is full.
 
   Rule: What was acknowledged before the disk was full is there once there is room again
     Not promised: that a message is there which could not be written; its publisher was not told that it was.

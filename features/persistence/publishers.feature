@@ -9,7 +9,8 @@ Feature: What a broker knows of its publishers survives
 
   Rule: A batch that is sent again after a restart is known again
     It is sent again when its acknowledgement was lost, with the number it had.
-    Not promised: that a batch is known for ever; the broker remembers a publisher's last five.
+    Not promised: that a batch is known for ever; the broker remembers a publisher's last five in each partition, and
+    forgets a publisher that has sent nothing for a day.
 
     Scenario Outline: A message is not there twice when its publisher sends it again after the broker was <taken down>
       Given 3,000 messages were acknowledged
@@ -24,8 +25,8 @@ Feature: What a broker knows of its publishers survives
   Rule: Committed transactions stay whole, aborted ones unseen, and those that were open end as is asked
     Not promised: anything to a reader that asks for uncommitted messages as well; or that an open transaction ends by
     itself at once (what nobody ends, the broker aborts after the transaction's time-out).
-    Known defect of Kafka 4.3.1: a commit that was acknowledged right before its coordinator crashed may be lost in a
-    partition that has no leader while the coordinator recovers, which is every partition where there is one broker only.
+    Known defect of Kafka 4.3.1: a commit that was acknowledged right before its coordinator crashed may be lost in any
+    partition that has no leader while the coordinator recovers; where there is one broker only, that is all of them.
 
     Scenario: Ended transactions stay what they are, and those that were open when the broker was killed end as is asked
       Given 2 transactions of 500 messages were committed, and as many aborted

@@ -1,5 +1,5 @@
 @cluster
-Feature: Publishing is refused while too few replicas are in sync, and only one in sync leads
+Feature: Publishing is refused while too few replicas are in sync, and none that missed messages leads
   A topic can say how many replicas must have a message before it is acknowledged. While fewer are in sync, its leader
   refuses what is published with an acknowledgement from all of them.
   Not promised: anything for publishers that ask for less than all.
