@@ -71,7 +71,7 @@ def partitions_had_another_leader(context):
     context.scene.part(Replication).require_other_leaders()
 
 
-@then("what a group had committed that was gone by then is still known")
+@then("what an earlier group had committed is still known")
 def commits_are_still_known(context):
     assert_that(context.scene.part(Commits).forgotten(), nothing(), "what was committed and is not known any more")
 

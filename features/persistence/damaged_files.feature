@@ -1,5 +1,5 @@
 Feature: Acknowledged messages survive damage to what can be made again
-  Beside the messages a broker keeps files that it can make again from them: indexes, checkpoints, accounts of epochs.
+  Beside the messages a broker keeps files that it can make again from them: indexes, checkpoints, notes of who led when.
   Losing those costs time at the next start and no message. Not promised: that a message is still there when the log it
   stands in was damaged (promised is that nobody takes the damage for a message); or that what was deleted on request
   stays away when the checkpoint of where logs begin is lost.
@@ -53,7 +53,7 @@ Feature: Acknowledged messages survive damage to what can be made again
   Rule: A message that was damaged on the disk is never read as if it were whole
     Every batch carries a checksum, which the reader checks.
     Not promised: that a reader gets past the damage, that the broker notices it before a reader does, or that a reader
-    notices it which does not look at checksums, as librdkafka's by default.
+    notices it whose client passes over checksums, as librdkafka does unless it is told otherwise.
 
     Scenario: A flipped bit in the middle of a log is noticed by the reader, and no damaged message is handed out
       Given a topic with 3 partitions

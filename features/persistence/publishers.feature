@@ -22,13 +22,13 @@ Feature: What a broker knows of its publishers survives
         | stopped    |
         | killed     |
 
-  Rule: Committed transactions stay whole, aborted ones unseen, and those that were open end as is asked
+  Rule: Committed transactions stay whole, aborted ones stay unseen, and open ones can still be ended either way
     Not promised: anything to a reader that asks for uncommitted messages as well; or that an open transaction ends by
     itself at once (what nobody ends, the broker aborts after the transaction's time-out).
     Known defect of Kafka 4.3.1: a commit that was acknowledged right before its coordinator crashed may be lost in any
     partition that has no leader while the coordinator recovers; where there is one broker only, that is all of them.
 
-    Scenario: Ended transactions stay what they are, and those that were open when the broker was killed end as is asked
+    Scenario: Ended transactions stay as they ended when the broker is killed, and open ones can still be ended either way
       Given 2 transactions of 500 messages were committed, and as many aborted
       And 3 publishers have each a transaction with 500 acknowledged messages open
       When the broker is killed and started again

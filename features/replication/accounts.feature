@@ -17,7 +17,7 @@ Feature: Groups and transactions survive the loss of the broker that keeps their
       And a consumer group with 2 members at work, whose sessions last longer than a restart
       When the coordinator of the group is killed and started again in the middle of it
       Then partitions that it reads had another leader meanwhile
-      And what a group had committed that was gone by then is still known
+      And what an earlier group had committed is still known
       And the group gets to the end
       And every group is handed every message
       And nothing is handed out again that the group had committed
