@@ -37,7 +37,8 @@ spark: $(VENV)/.installed-spark ## the checks on Spark: tests, and 10 M messages
 	@$(BIN)/python -m pytest --spark $(ARGS)
 	@[ "$(MESSAGES)" = 0 ] || $(BIN)/python -m benchmarks.checker --engine spark --messages $(MESSAGES)
 
-prove: $(VENV)/.installed ## sabotage a live broker in every known way: each must be seen, nothing else; reports/prove.html
+prove: $(VENV)/.installed ## sabotage an embedded broker in every way of a table: each must be seen, nothing else; reports/prove.html
+	@[ -z "$(filter-out auto embedded,$(BROKER))$(IMAGE)$(KAFKA)" ] || { echo "make prove takes no BROKER, IMAGE or KAFKA: it sabotages an embedded broker of the default version" >&2; exit 2; }
 	@$(BIN)/python -m integrity.prove $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff over everything
@@ -47,7 +48,7 @@ bench: $(VENV)/.installed-dev ## the side-by-side figures, as ratios; reports/be
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 image: $(VENV)/.installed ## build the offline Docker image kafka-integrity/kafka:<version> (KAFKA=4.3.1)
-	@$(BIN)/python -m images.build $(if $(KAFKA),--kafka $(KAFKA))
+	@$(BIN)/python -m images.build $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)
 
 clean: ## remove what the runs made here: .venv, reports, caches of tools
 	rm -rf $(VENV) reports .pytest_cache .ruff_cache .hypothesis

@@ -23,6 +23,9 @@ BOOTSTRAP_SECONDS = 900
 
 APT = Path("/etc/apt")
 
+#: What to do where none can be made here.
+ANOTHER_BASE = "or name an image to stand on: make image ARGS='--base IMAGE'"
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -36,7 +39,7 @@ def suite() -> str:
     """The code name of the machine's own distribution."""
     name = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     if not name:
-        raise Unavailable("the image's base needs a Debian or Ubuntu machine; name another base with --base IMAGE")
+        raise Unavailable(f"the image's base needs a Debian or Ubuntu machine; {ANOTHER_BASE}")
     return name
 
 
@@ -76,7 +79,7 @@ def build(client, tag: str, source: Archive) -> None:
         if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
             raise Unavailable(f"{program} is missing: install the package {package} (apt-get install {package})")
     if os.geteuid() != 0:
-        raise Unavailable("debootstrap needs root: run this as root, or name an existing base with --base IMAGE")
+        raise Unavailable(f"debootstrap needs root: run this as root; {ANOTHER_BASE}")
     progress.say(f"Making {tag} from Debian packages (once per engine)…")
     with tempfile.TemporaryDirectory(prefix="kafka-integrity-base-") as folder:
         root = Path(folder) / "root"

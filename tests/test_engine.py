@@ -133,7 +133,7 @@ def test_a_pull_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, fake: Fa
         "a lost connection": hangs_up,
         "one in the middle": breaks_off,
     }[failure]
-    with pytest.raises(Unavailable, match=r"the image somebodys/kafka:1 cannot be had: .*check its name") as caught:
+    with pytest.raises(Unavailable, match=r"somebodys/kafka:1 cannot be had: .*-D image=kafka-integrity/") as caught:
         engine.obtain_image("somebodys/kafka:1")
     assert "\n" not in str(caught.value)
 

@@ -75,7 +75,7 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 def test_root_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/bin/{name}")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(Unavailable, match="needs root"):
+    with pytest.raises(Unavailable, match=r"needs root: .*make image ARGS='--base IMAGE'"):
         base.build(None, "x:y", base.Archive("http://mirror.example/debian", "bookworm"))
 
 

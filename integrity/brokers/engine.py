@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from integrity import progress
 from integrity.errors import Unavailable
+from integrity.settings import Settings
 from integrity.waiting import WaitTimeout, attended, scaled, wait_until
 
 #: On every container, volume and network of a run; its value is the run's id.
@@ -245,7 +246,8 @@ def _split(name: str) -> tuple[str, str]:
 def _cannot_be_had(image: str, reason: str) -> Unavailable:
     return Unavailable(
         f"the image {image} cannot be had: {reason}; "
-        f"check its name and the network, or build one offline with `make image`"
+        f"check its name and the network, or build one offline with `make image`, for "
+        f"-D image={OWN_IMAGES}kafka:{Settings.kafka}"
     )
 
 
