@@ -22,6 +22,7 @@ from behave.parser import parse_file
 
 from integrity import cache
 from integrity.brokers import distribution
+from integrity.scenes.volume import DEFAULT_MESSAGES
 from integrity.settings import from_userdata
 from integrity.side_by_side.features import MOST_WORKERS
 
@@ -124,6 +125,12 @@ def test_the_kafka_versions_whose_jars_are_known_are_named() -> None:
     text = " ".join(README.read_text(encoding="utf-8").split())
     versions = sorted(lock.stem.removeprefix("kafka-") for lock in distribution.LOCKS.glob("kafka-*.toml"))
     assert f"for Kafka {', '.join(versions[:-1])} and {versions[-1]} it is part of this project" in text
+
+
+def test_the_messages_of_the_volume_scenarios_are_those_that_are_told() -> None:
+    text = README.read_text(encoding="utf-8")
+    told = ", ".join(f"{messages:,} with {client}" for client, messages in DEFAULT_MESSAGES.items())
+    assert f"| `messages` | how many the volume scenarios send | {told} |" in text
 
 
 def test_the_operator_of_strimzi_starts_what_was_taken_down() -> None:
@@ -314,6 +321,13 @@ def test_the_broker_is_chosen_by_an_option_and_named_in_the_reports(project: Pat
     assert "Everything held: 1 of 1 scenarios" in said
     report = (project / "reports" / "junit" / "TESTS-features.delivery.data_integrity.xml").read_text(encoding="utf-8")
     assert "flushing every message" in report
+
+
+def test_the_command_that_lists_the_sentences_lists_them(project: Path) -> None:
+    found = CODE.findall(FENCED.sub("", ENGINEERS.read_text(encoding="utf-8")))
+    [words] = [shlex.split(command) for command in found if command.startswith("behave ")]
+    said = behave(project, *words[1:])
+    assert "When a reader starts at the end, and {messages:Count} messages more are published" in said
 
 
 def test_the_suites_own_tests_take_the_examples_up(project: Path) -> None:
