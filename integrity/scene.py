@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -23,7 +24,6 @@ from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
 from integrity.clients.said import ClientLog
 from integrity.clients.security import secrets
-from integrity.clients.types import Partition, ReadResult
 from integrity.endings import end_all
 from integrity.errors import SuiteError
 from integrity.faults import process
@@ -94,9 +94,6 @@ class Scene:
         self.partitions: dict[str, int] = {}
         #: Those of them that the scenario's own readers have read to their ends, after the last message was sent.
         self.already_read: set[str] = set()
-        #: Where partitions may begin when something was removed on purpose; and those that begin behind that, in words.
-        self.may_begin: dict[Partition, int] = {}
-        self._late_begins: list[str] = []
         #: Where clients connect, when that is not at the brokers themselves (``host:port``, several by commas).
         self.route: str | None = None
         self._verdict: anomalies.Verdict | None = None
@@ -257,53 +254,21 @@ class Scene:
         if topics:
             with self.driver.reader(self.connection, self.recorder) as reader:
                 result = reader.read_to_end(topics, READ_SECONDS)
-                self._late_begins = self._begin_late(reader.first, result)
                 # A topic that is no longer there has nothing left to read: that is its end, and all of it is lost.
                 for topic in set(topics) - {topic for topic, _ in result.ends}:
                     self.note("topic", "gone", f"{topic} is no longer there")
                     for partition in range(self.partitions.get(topic, 0)):
-                        reader.log.end(topic, partition, 0, True)
-
-    def _begin_late(self, first: Mapping[Partition, int], result: ReadResult) -> list[str]:
-        """The partitions that begin behind where they may, in words.
-
-        The checks look for what nobody has read. What was read once, and then vanished with the head of its log, they
-        take for read.
-        """
-        suspects = {
-            place: self.may_begin.get(place, 0)
-            for place, end in result.ends.items()
-            if end.complete and first.get(place, end.end) > self.may_begin.get(place, 0)
-        }
-        if not suspects:
-            return []
-        # A log may begin with a transaction's marker, or with what compaction has left, which is sound.
-        with self.driver.admin(self.connection) as admin:
-            begins = admin.beginning_offsets(sorted({topic for topic, _ in suspects}))
-        return [
-            f"{topic}-{partition} begins at offset {begins.get((topic, partition), 0):,} instead of {may:,}"
-            for (topic, partition), may in sorted(suspects.items())
-            if begins.get((topic, partition), 0) > may
-        ]
+                        reader.log.end(topic, partition, 0, True, 0, time.time_ns())
 
     def verdict(self) -> anomalies.Verdict:
-        """What all checks say of the history once everything has been read; the history is closed by the first call.
-
-        Raises AssertionError when they find nothing, and yet the head of a partition is gone.
-        """
-        verdict = self._judged()
-        if verdict.intact and self._late_begins:
-            raise AssertionError(f"messages that were read before are gone: {'; '.join(self._late_begins)}")
-        return verdict
-
-    def _judged(self) -> anomalies.Verdict:
+        """What all checks say of the history once everything has been read; the history is closed by the first call."""
         if self._verdict is not None:
             return self._verdict
         self.read_everything()
         self.recorder.close()
         verdict = self.judge(self.folder, self.topics)
         self.facts.verdict = verdict.as_json()
-        self.facts.verdict_words = "\n".join([verdict.words(), *self._late_begins])
+        self.facts.verdict_words = verdict.words()
         self.facts.numbers |= {"acknowledged": verdict.acknowledged, "read": verdict.read}
         self._verdict = verdict
         return verdict

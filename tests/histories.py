@@ -153,8 +153,10 @@ class History:
         committed_only: bool = False,
         reader: int = 0,
         offset: int = 99,
+        begin: int | None = None,
+        asked: float | None = None,
     ) -> Row:
-        """How far the final read got."""
+        """How far a reading got; where it began, and when it asked for the end (second), if that is known."""
         return self.add(
             "ends",
             reader=reader,
@@ -163,6 +165,8 @@ class History:
             partition=partition,
             end_offset=offset,
             complete=complete,
+            from_offset=begin,
+            asked_at=None if asked is None else at(asked),
         )
 
     def excuse(

@@ -57,34 +57,58 @@ class Oracle:
             self.torn_transaction,
             self.precommitted_read,
             self.commit_ahead,
+            self.vanished,
         )
         counts = {analysis.__name__: sum(1 for _ in analysis()) for analysis in analyses}
         return {name: count for name, count in counts.items() if count}
 
     # What the final read tells ------------------------------------------------------------------------------------
 
-    def judged(self, topic: str, partition: int) -> bool:
+    def went_past(self, send: Row) -> Iterator[Row]:
+        """The readings that were to bring the send's message, were it there."""
+        for end in self.rows("ends"):
+            if not end["complete"] or (end["topic"], end["partition"]) != (send["topic"], send["partition"]):
+                continue
+            offset, begin, asked, settled = send["offset"], end["from_offset"], end["asked_at"], send["settled_at"]
+            began_in_time = offset is None or begin is None or begin <= offset
+            asked_in_time = asked is None or settled is None or asked >= settled
+            if began_in_time and (asked_in_time or (offset is not None and offset < end["end_offset"])):
+                yield end
+
+    def judged(self, send: Row) -> bool:
         if "ends" not in self.tables:
             return bool(self.reads)
-        return any(
-            end["complete"] and (end["topic"], end["partition"]) == (topic, partition) for end in self.rows("ends")
-        )
+        return any(self.went_past(send))
 
-    def watched(self, topic: str, partition: int) -> bool:
-        """A committed reader read the partition to its end."""
+    def watched(self, send: Row) -> bool:
+        """A committed reader read the partition past the send's message."""
         if "ends" not in self.tables:
-            return any(read["committed_only"] and read["topic"] == topic for read in self.reads)
-        return any(
-            end["complete"] and end["committed_only"] and (end["topic"], end["partition"]) == (topic, partition)
-            for end in self.rows("ends")
-        )
+            where = (send["topic"], send["partition"])
+            return any(read["committed_only"] and (read["topic"], read["partition"]) == where for read in self.reads)
+        return any(end["committed_only"] for end in self.went_past(send))
+
+    def unread(self) -> dict[tuple[str, int], int]:
+        """Of which partitions, and of how many acknowledged messages, nothing can be said."""
+        found: dict[tuple[str, int], int] = {}
+        for send in self.sends.values():
+            if "ends" in self.tables and send["outcome"] == "acknowledged" and not self.judged(send):
+                where = (send["topic"], send["partition"])
+                found[where] = found.get(where, 0) + 1
+        return found
 
     def ended(self, send: Row) -> str:
-        """How the send's transaction ended; 'none' outside one."""
+        """How the send's transaction ended, as its publisher was told or as a reader shows; 'none' outside one."""
         if send["transaction"] is None:
             return "none"
         row = self.transactions.get((send["publisher"], send["transaction"]))
-        return row["outcome"] if row else "unknown"
+        if row and row["outcome"] != "unknown":
+            return row["outcome"]
+        for read in self.reads:
+            other = self.sends.get(identity(read))
+            shown = other and read["committed_only"] and other["outcome"] != "rejected"
+            if shown and (other["publisher"], other["transaction"]) == (send["publisher"], send["transaction"]):
+                return "committed"
+        return "unknown"
 
     def excused(self, where: Place, who: Identity | None) -> bool:
         topic, partition, offset = where
@@ -101,7 +125,7 @@ class Oracle:
 
     def seen(self, send: Row) -> bool:
         """Seen by those who had to see it."""
-        committed_only = send["transaction"] is not None and self.watched(send["topic"], send["partition"])
+        committed_only = send["transaction"] is not None and self.watched(send)
         return any(
             identity(read) == identity(send) and (read["committed_only"] or not committed_only) for read in self.reads
         )
@@ -118,14 +142,14 @@ class Oracle:
         torn = set(self.torn_transaction())
         for send in self.missing():
             in_torn = (send["publisher"], send["transaction"]) in torn
-            if self.judged(send["topic"], send["partition"]) and not in_torn:
+            if self.judged(send) and not in_torn:
                 yield send
 
     def torn_transaction(self) -> Iterator[tuple[int, int]]:
         incomplete = {
             (send["publisher"], send["transaction"])
             for send in self.missing()
-            if send["transaction"] is not None and self.judged(send["topic"], send["partition"])
+            if send["transaction"] is not None and self.judged(send)
         }
         for publisher, transaction in incomplete:
             sends = [s for s in self.sends.values() if (s["publisher"], s["transaction"]) == (publisher, transaction)]
@@ -164,10 +188,15 @@ class Oracle:
 
     def wrong_offset(self) -> Iterator[Identity]:
         for who, send in self.sends.items():
-            if send["outcome"] == "acknowledged" and send["offset"] is not None:
-                places = {place(read) for read in self.reads if identity(read) == who}
-                if place(send) not in places and places - self.clashes:
-                    yield who
+            if send["outcome"] == "rejected":
+                continue
+            places = {place(read) for read in self.reads if identity(read) == who}
+            wanted = send["topic"], send["partition"], send["offset"]
+            right = [
+                where for where in places if all(one in (None, other) for one, other in zip(wanted, where, strict=True))
+            ]
+            if not right and places - self.clashes:
+                yield who
 
     def aborted_read(self) -> set[Identity]:
         found = set()
@@ -202,6 +231,24 @@ class Oracle:
         return found
 
     # Readers ------------------------------------------------------------------------------------------------------
+
+    def vanished(self) -> set[object]:
+        found = set()
+        for end in self.rows("ends"):
+            if not end["complete"] or end["from_offset"] is None:
+                continue
+            there = [r for r in self.reads if (r["topic"], r["partition"]) == (end["topic"], end["partition"])]
+            handed = [read["offset"] for read in there if read["reader"] == end["reader"]]
+            for read in there:
+                offset, send = read["offset"], self.sends.get(identity(read))
+                outside = not handed or not min(handed) <= offset <= max(handed)
+                early = end["asked_at"] is not None and read["read_at"] < end["asked_at"]
+                may_see = not end["committed_only"] or read["committed_only"]
+                may_see = may_see or (send is not None and send["transaction"] is None)
+                missed = outside and end["from_offset"] <= offset and (offset < end["end_offset"] or early) and may_see
+                if missed and read["reader"] != end["reader"] and not self.excused(place(read), identity(read)):
+                    found.add((place(read), identity(read)))
+        return found
 
     def streams(self) -> Iterator[tuple[int, str, int, list[Row]]]:
         """Each reader's rows of each partition, in the order it saw them."""
@@ -243,7 +290,7 @@ class Oracle:
             known |= {
                 (place(send), identity(send))
                 for send in self.missing()
-                if not self.judged(send["topic"], send["partition"]) and send["offset"] is not None
+                if not self.judged(send) and send["offset"] is not None
             }
             here = {
                 where

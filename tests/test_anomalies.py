@@ -142,10 +142,58 @@ def aborted_and_unread() -> History:
 
 @near_miss
 def a_transaction_of_unknown_outcome_is_partly_there() -> History:
+    """A reader that is not restricted to committed messages does not show how it ended."""
     history = History()
     first, _second = history.send(0, transaction=1), history.send(1, transaction=1)
     history.transaction(1, "unknown")
-    history.read_sent([first], committed_only=True)
+    history.read_sent([first])
+    return history
+
+
+@planted("lost", 2)
+def what_was_acknowledged_behind_the_end_that_was_asked_for_before_is_not_there_later() -> History:
+    """The log was cut off: its end is below what was acknowledged."""
+    history = sound(3)
+    history.send(3, settled=5)
+    history.send(4, settled=5)
+    history.end(offset=3, begin=0, asked=50)
+    return history
+
+
+@near_miss
+def a_committed_reading_does_not_judge_what_came_after_it() -> History:
+    history = History()
+    first = history.send(0, transaction=1)
+    history.transaction(1)
+    history.read_sent([first], committed_only=True, when=20)
+    history.end(offset=2, committed_only=True, begin=0, asked=10)
+    second = history.send(2, transaction=2, sent=30, settled=31)
+    history.transaction(2)
+    history.read_sent([first, second], reader=1)
+    history.end(offset=4, reader=1, begin=0, asked=50)
+    return history
+
+
+@near_miss
+def a_reading_from_the_middle_does_not_judge_what_is_below() -> History:
+    history = History()
+    sends = [history.send(offset) for offset in range(4)]
+    history.read_sent(sends[2:])
+    history.end(offset=4, begin=2, asked=50)
+    history.read_sent(sends[:3], reader=1)
+    history.end(reader=1, offset=2, begin=0, asked=50)
+    return history
+
+
+@planted("lost")
+def without_ends_a_committed_reader_judges_the_partitions_that_it_read() -> History:
+    """It read nothing of the other one, whose transaction another reader saw."""
+    history = History()
+    one, other = history.send(0), history.send(0, partition=1, transaction=1)
+    history.transaction(1)
+    history.send(1)
+    history.read_sent([one], committed_only=True)
+    history.read_sent([other], reader=1)
     return history
 
 
@@ -191,6 +239,120 @@ def an_excuse_of_another_partition_excuses_nothing() -> History:
     history.excuse(offsets=(0, 9), partition=1)
     history.excuse(sequences=(0, 9), publisher=1)
     return history
+
+
+# vanished ---------------------------------------------------------------------------------------------------------
+
+
+def read_and_read_again(again: range, *, end: int = 5, **more: object) -> History:
+    """Offsets 0 to 4, which reader 0 read; those that reader 1 was handed later, on its way to ``end``."""
+    history = History()
+    sends = [history.send(offset, **more) for offset in range(5)]
+    history.read_sent(sends, when=20)
+    history.read_sent([sends[offset] for offset in again], reader=1)
+    history.end(reader=1, offset=end, begin=0, asked=50)
+    return history
+
+
+@planted("vanished", 2)
+def the_head_of_the_log_is_gone() -> History:
+    return read_and_read_again(range(2, 5))
+
+
+@planted("vanished", 2)
+def the_tail_of_the_log_is_gone() -> History:
+    return read_and_read_again(range(3), end=3)
+
+
+@planted("vanished", 2)
+def the_tail_is_there_and_is_handed_to_nobody_any_more() -> History:
+    return read_and_read_again(range(3), end=5)
+
+
+@planted("vanished", 5)
+def the_topic_is_gone_with_all_that_was_in_it() -> History:
+    return read_and_read_again(range(0), end=0)
+
+
+@planted("vanished", 5)
+def the_last_reading_is_handed_nothing() -> History:
+    return read_and_read_again(range(0), end=5)
+
+
+@planted("vanished")
+def a_message_of_unknown_outcome_was_read_and_is_gone() -> History:
+    history = read_and_read_again(range(5))
+    send = history.send(outcome="unknown", settled=None)
+    history.read(5, 0, send["sequence"], when=30, reader=2)
+    return history
+
+
+@near_miss
+def a_transactions_marker_or_what_compaction_left_begins_the_log() -> History:
+    history = read_and_read_again(range(2, 5))
+    history.excuse(offsets=(0, 1))
+    return history
+
+
+@near_miss
+def what_comes_behind_the_end_that_was_asked_for() -> History:
+    history = read_and_read_again(range(5))
+    history.read_sent([history.send(5, sent=60, settled=61)], reader=2, when=70)
+    history.end(reader=2, offset=6, begin=5, asked=65)
+    return history
+
+
+@near_miss
+def nobody_knows_where_a_reading_began() -> History:
+    history = read_and_read_again(range(2, 5))
+    history.rows["ends"][0]["from_offset"] = None
+    return history
+
+
+@near_miss
+def a_reading_that_began_behind() -> History:
+    history = read_and_read_again(range(2, 5))
+    history.rows["ends"][0]["from_offset"] = 2
+    history.end(reader=0, offset=5, begin=0, asked=15)
+    return history
+
+
+@near_miss
+def a_reading_that_did_not_get_to_the_end() -> History:
+    history = read_and_read_again(range(3))
+    history.rows["ends"][0]["complete"] = False
+    history.end(reader=0, offset=5, begin=0, asked=15)
+    return history
+
+
+@near_miss
+def an_open_transactions_messages_are_seen_by_uncommitted_readers_only() -> History:
+    history = History()
+    sends = [history.send(offset, transaction=1) for offset in range(2)]
+    history.transaction(1, "aborted")
+    history.read_sent([history.send(2)], reader=1, committed_only=True)
+    history.read_sent(sends, when=20)
+    history.end(reader=1, offset=4, begin=0, asked=50, committed_only=True)
+    return history
+
+
+@planted("vanished")
+def a_message_outside_a_transaction_is_seen_by_everybody() -> History:
+    history = History()
+    first, second = history.send(0), history.send(1)
+    history.read_sent([first, second], when=20)
+    history.read_sent([second], reader=1, committed_only=True)
+    history.end(reader=1, offset=2, begin=0, asked=50, committed_only=True)
+    return history
+
+
+def test_what_vanished_is_told_with_what_is_left(tmp_path: Path) -> None:
+    history = read_and_read_again(range(2, 5))
+    history.event(30, "broker 1", "killed")
+    assert (
+        "message 0 of publisher 0 was read at offset 0 of t-0 by reader 0, and is gone: reader 1 went from offset 0 to "
+        "the end at 5 and was handed only offsets 2 to 4 (last event before it: broker 1 killed at 12:00:30.000)"
+    ) in check(history.save(tmp_path)).words()
 
 
 # duplicated -------------------------------------------------------------------------------------------------------
@@ -356,6 +518,30 @@ def read_elsewhere_and_only_there() -> History:
 def read_in_another_partition() -> History:
     history = sound(2)
     history.send(2)
+    history.read(2, 0, 2, partition=1)
+    return history
+
+
+@planted("wrong_offset")
+def acknowledged_without_an_offset_and_read_in_another_partition() -> History:
+    history = sound(2)
+    history.send(None)
+    history.read(2, 0, 2, partition=1)
+    return history
+
+
+@planted("wrong_offset")
+def of_unknown_outcome_and_read_in_another_topic() -> History:
+    history = sound(2)
+    history.send(outcome="unknown", settled=None)
+    history.read(2, 0, 2, topic="u")
+    return history
+
+
+@near_miss
+def read_where_its_publisher_left_the_choice() -> History:
+    history = sound(2)
+    history.send(outcome="unknown", settled=None)["partition"] = None
     history.read(2, 0, 2, partition=1)
     return history
 
@@ -550,6 +736,24 @@ def part_of_a_committed_transaction() -> History:
 
 
 @planted("torn_transaction")
+def a_transaction_whose_publisher_was_not_told_its_end_is_seen_in_part_by_a_committed_reader() -> History:
+    history = History()
+    sends = [history.send(0), history.send(1, transaction=1), history.send(2, transaction=1), history.send(4)]
+    history.transaction(1, "unknown")
+    history.read_sent([sends[0], sends[1], sends[3]], committed_only=True)
+    return history
+
+
+@planted("poll_skip")
+def a_committed_reader_passed_over_part_of_a_transaction_that_another_one_shows_to_be_committed() -> History:
+    history = History()
+    sends = [history.send(0), history.send(1, transaction=1), history.send(2, transaction=1), history.send(4)]
+    history.read_sent(sends, committed_only=True)
+    history.read_sent([*sends[:2], sends[3]], committed_only=True, reader=1)
+    return history
+
+
+@planted("torn_transaction")
 def committed_in_one_partition_and_aborted_in_another() -> History:
     history = History()
     sends = [history.send(0), history.send(0, partition=1)]
@@ -693,6 +897,17 @@ def test_a_partition_that_was_not_read_to_its_end_is_unread_and_nothing_in_it_lo
     assert not verdict.findings
     assert not verdict.intact
     assert "t-0 was not read to its end" in verdict.words()
+
+
+def test_what_was_acknowledged_behind_the_last_reading_is_unread(tmp_path: Path) -> None:
+    """An earlier reading went to what was the end then. The one behind the last message did not get there."""
+    history = sound(3)
+    history.end(offset=3, begin=0, asked=50)
+    history.send(3, sent=60, settled=61)
+    history.end(reader=1, offset=4, begin=0, asked=70, complete=False)
+    verdict = check(history.save(tmp_path))
+    assert not verdict.findings
+    assert verdict.reasons[0].startswith("t-0 was not read to its end, and 1 message was acknowledged")
 
 
 def test_a_partition_without_an_end_is_unread(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ def agree(history: History) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         verdict = check(history.save(Path(folder)))
     counts = {name: finding.count for name, finding in verdict.findings.items()}
-    assert counts == Oracle(history.rows).counts()
+    oracle = Oracle(history.rows)
+    assert counts == oracle.counts()
+    assert {(gap.topic, gap.partition): gap.acknowledged for gap in verdict.unread} == oracle.unread()
     return counts
 
 
@@ -58,7 +60,15 @@ def groups_and_moves(draw: Draw, history: History) -> None:
         history.table("ends")
         for partition in range(PARTITIONS):
             for _ in range(draw(st.integers(0, 2))):
-                history.end(partition, complete=draw(st.booleans()), committed_only=draw(st.booleans()))
+                history.end(
+                    partition,
+                    complete=draw(st.booleans()),
+                    committed_only=draw(st.booleans()),
+                    reader=draw(st.integers(0, READERS - 1)),
+                    offset=draw(small),
+                    begin=draw(st.none() | small),
+                    asked=draw(st.none() | seconds),
+                )
     for _ in range(draw(st.integers(0, 2)) if sometimes(draw) else 0):
         first = draw(small)
         last = first + draw(st.integers(0, 2))

@@ -276,7 +276,9 @@ def test_what_was_acknowledged_is_read_at_its_offset_and_unchanged(
         for column in ("topic", "partition", "offset", "digest"):
             assert sent[column] == reads[identity][column]
     assert all(s["sent_at"] <= s["settled_at"] for s in sends.values())
-    assert all(end["complete"] for end in rows_of(tmp_path, "ends"))
+    ends = rows_of(tmp_path, "ends")
+    assert all(end["complete"] and end["from_offset"] == 0 for end in ends)
+    assert min(end["asked_at"] for end in ends) >= max(s["settled_at"] for s in sends.values())
     assert [sends[0, n]["partition"] for n in range(2_000, 2_006)] == [2, 0, 1, 2, 0, 1]
 
 
@@ -544,7 +546,9 @@ def test_an_end_that_is_not_reached_is_said(client: Driver, connection: Connecti
     assert not result.complete
     assert result.count == 30
     assert f"{topic}-1 at 10 of 11" in str(result)
-    assert {e["partition"]: e["complete"] for e in rows_of(tmp_path, "ends")} == {0: True, 1: False, 2: True}
+    rows = rows_of(tmp_path, "ends")
+    assert {e["partition"]: e["complete"] for e in rows} == {0: True, 1: False, 2: True}
+    assert all(e["from_offset"] == 0 for e in rows)
 
 
 def test_administration(admin: Admin, topic: str) -> None:

@@ -4,13 +4,14 @@ The model
     Publishers send messages to the partitions of topics. A message's identity is (publisher, sequence), sequence rising
     in the order of the publisher's send calls, and it travels with the message. A send ends as *acknowledged* (at an
     offset), *rejected* (surely not appended) or *unknown* (may be there or not). Sends may belong to a transaction,
-    which is *committed*, *aborted* or *unknown* (its messages may be there or not); a transaction without a row is
-    unknown. A partition is a log: an offset, once given to a message, is that message's for ever. Offsets need not be
-    contiguous: transactions leave markers, compaction leaves gaps.
+    which is *committed*, *aborted* or *unknown* (its messages may be there or not, unless a committed reader saw one of
+    them: then all of them must be); a transaction without a row is unknown. A partition is a log: an offset, once given
+    to a message, is that message's for ever. Offsets need not be contiguous: transactions leave markers, compaction
+    leaves gaps.
 
 The operations (tables, see :mod:`integrity.history.schema`)
     ``sends``, ``reads`` (one row for each record handed to a reader, in the order of ``position``), ``transactions``,
-    ``events`` (the faults); and, where a scenario has them: ``ends`` (how far the final read got), ``excused`` (what
+    ``events`` (the faults); and, where a scenario has them: ``ends`` (how far whole readings got), ``excused`` (what
     may have been removed), ``assignments`` (seeks and rebalances), ``commits`` and ``processed`` (consumer groups),
     ``on_disk`` (what the brokers' files hold).
 
@@ -21,13 +22,14 @@ The analyses
     4.  ``corrupted``: a record's content is not what was sent.
     5.  ``phantom``: a record nobody sent.
     6.  ``inconsistent_offset``: one offset with two messages, whoever read it and whenever.
-    7.  ``wrong_offset``: acknowledged at one offset, read at another and only there.
+    7.  ``wrong_offset``: acknowledged at (or sent to) one place, read at another and only there.
     8.  ``poll_skip``: a reader jumps over a record others saw, with no seek or rebalance.
     9.  ``nonmonotonic_poll``: a reader goes back (or is handed the same offset again), with no seek or rebalance.
     10. ``aborted_read`` (G1a): a committed reader sees a message of an aborted transaction; anybody a rejected one.
     11. ``torn_transaction``: of a committed transaction a part was seen and another was not.
     12. ``precommitted_read``: a committed reader sees a message before its transaction's commit was asked for.
     13. ``commit_ahead``: a group's committed offset passes what it has processed.
+    14. ``vanished``: read once, and not there for a later reading of the whole partition.
 
 One fault, one name
     Where two analyses could see the same thing, one of them yields, so that a single fault has a single name as far as
@@ -36,7 +38,8 @@ One fault, one name
     ``corrupted``. A copy of a message further up: ``duplicated``, never ``reordered``. Missing from a committed
     transaction of which something was seen: ``torn_transaction``, not ``lost``; all of it missing: ``lost``. Passed
     over by every reader: ``lost``, not ``poll_skip``. Never sent: ``phantom``, however often and wherever it stands.
-    Passed over, then seen by the same reader: ``nonmonotonic_poll`` only.
+    Passed over, then seen by the same reader: ``nonmonotonic_poll`` only. Read, and not handed to a later reading of
+    the whole partition: ``vanished`` at the log's ends, ``poll_skip`` between records that are still there.
 
 Never vacuous
     A history in which nothing was acknowledged or nothing was read is not intact. Neither is one with a partition that

@@ -36,12 +36,23 @@ _FINGERPRINT = "CREATE TEMP MACRO fingerprint(a, b, c, d, e) AS hash(a, b, c, d,
 # columns of another type) or of the machine (no memory, no disk): then there is no verdict.
 _MISTAKES = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
 
-EVENTS = "SELECT e.at, e.subject, e.what, e.detail FROM events e WHERE e.at IS NOT NULL ORDER BY e.at"
+EVENTS = """
+    SELECT e.at, e.subject, e.what, e.detail FROM events e
+    WHERE e.at IS NOT NULL
+    ORDER BY e.at, e.subject, e.what, e.detail
+"""
 
 UNREAD = """
-    SELECT p.topic, p.partition, p.acknowledged FROM partitions p
-    WHERE NOT p.judged AND p.acknowledged > 0 AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
-    ORDER BY p.topic, p.partition NULLS LAST
+    SELECT s.topic, s.partition, count(*) AS acknowledged
+    FROM sends s
+    JOIN partitions p ON p.topic = s.topic AND p.partition IS NOT DISTINCT FROM s.partition AND NOT p.judged
+    WHERE s.outcome = 'acknowledged' AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
+      AND NOT EXISTS (SELECT 1 FROM readings e
+                      WHERE e.topic = s.topic AND e.partition = s.partition
+                        AND coalesce(e.from_offset <= s.offset, true)
+                        AND (coalesce(e.asked_at >= s.settled_at, true) OR coalesce(e.end_offset > s.offset, false)))
+    GROUP BY s.topic, s.partition
+    ORDER BY s.topic, s.partition NULLS LAST
 """
 
 

@@ -32,8 +32,6 @@ class Reader(ABC):
         self.options = options
         arguments = {"committed_only": options.committed_only, "group": options.group}
         self.log = recorder.reader(**arguments) if recorder is not None else ReaderLog(0, None, **arguments)
-        #: The offset of the first record that it got in each partition.
-        self.first: dict[Partition, int] = {}
 
     @property
     def id(self) -> int:
@@ -110,17 +108,20 @@ class Reader(ABC):
         *,
         ends: Mapping[Partition, int] | None = None,
         start: Mapping[Partition, int] | None = None,
+        began: Mapping[Partition, int] | None = None,
         keep: bool = False,
     ) -> ReadResult:
         """Read every partition of the topics from the beginning to its end as it is now, under one deadline.
 
         Then polls once more: a record that the log holds twice comes late. ends: the end offsets, when the caller knows
-        them already. start: other offsets than the beginning. keep: return the records as well.
+        them already. start: other offsets than the beginning; began: where the reader began when it has read up to
+        ``start`` already. keep: return the records as well.
         Which partitions did not reach their end is in the result and in the history's ``ends``; it never raises for
         that. Raises as ``drain``.
         """
         names = [topics] if isinstance(topics, str) else list(topics)
         deadline = time.monotonic() + scaled(seconds)
+        asked_at = time.time_ns() if ends is None else None
         targets = dict(ends) if ends is not None else self._ends(names, seconds)
         begin = dict.fromkeys(targets, BEGINNING) | dict(start or {})
         self.assign(begin)
@@ -138,7 +139,9 @@ class Reader(ABC):
                 self.connection.check()
         result = {place: PartitionEnd(reached.get(place, -1), end) for place, end in targets.items()}
         for (topic, partition), end in result.items():
-            self.log.end(topic, partition, end.end, end.complete)
+            first = (began or begin)[topic, partition]
+            first = 0 if first == BEGINNING else first
+            self.log.end(topic, partition, end.end, end.complete, first if first >= 0 else None, asked_at)
         return ReadResult(count, result, tuple(records or ()))
 
     def processed(self, records: Iterable[Record]) -> None:

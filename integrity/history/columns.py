@@ -363,10 +363,21 @@ class ReaderLog:
             at = time.time_ns() // 1000
             self.recorder.row("processed", self.group, self.reader, topic, partition, offset, at)
 
-    def end(self, topic: str, partition: int, end_offset: int, complete: bool) -> None:
-        """How far a final read of a partition got."""
+    def end(
+        self,
+        topic: str,
+        partition: int,
+        end_offset: int,
+        complete: bool,
+        begin: int | None = None,
+        asked_at: int | None = None,
+    ) -> None:
+        """How far a reading of a partition got that began at ``begin``; the end was asked for at ``asked_at`` (ns)."""
         if self.recorder is not None:
-            self.recorder.row("ends", self.reader, self.committed_only, topic, partition, end_offset, complete)
+            at = None if asked_at is None else asked_at // 1000
+            self.recorder.row(
+                "ends", self.reader, self.committed_only, topic, partition, end_offset, complete, begin, at
+            )
 
     def flush(self) -> None:
         """Hand over the open chunk."""

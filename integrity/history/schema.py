@@ -137,7 +137,7 @@ EVENTS = Table(
 
 ENDS = Table(
     "ends",
-    "how far the final read of one partition got. Without this table every partition of a history in which anything "
+    "how far a reading of one partition got. Without this table every partition of a history in which anything "
     "was read counts as read to its end; with it, a partition counts only by a row with complete = true, and any other "
     "one that holds acknowledged messages is reported as unread: it is never intact, and nothing in it is called lost",
     (
@@ -149,9 +149,23 @@ ENDS = Table(
             "end_offset",
             pa.int64(),
             "the partition's end (its high watermark, so one past the last record), asked for after the last send was "
-            "settled and the last transaction had ended",
+            "settled and the last transaction had ended where the reading is the final one",
         ),
         Column("complete", pa.bool_(), "the reader's position in the partition reached end_offset"),
+        Column(
+            "from_offset",
+            pa.int64(),
+            "where the reading began: there, or where the log begins if that is behind it; null when not known. Below "
+            "it nothing is judged by this reading",
+            optional=True,
+        ),
+        Column(
+            "asked_at",
+            _TIME,
+            "just before end_offset was asked for; null when not known. What was acknowledged later, at or behind "
+            "end_offset, is not judged by this reading",
+            optional=True,
+        ),
     ),
 )
 

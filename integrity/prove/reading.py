@@ -42,8 +42,15 @@ class _Victim:
         return exchange.connection == self._connection
 
 
+class _Latecomers(_Victim):
+    """All readers but the first."""
+
+    def is_it(self, answer: ApiMessage, exchange: Exchange) -> bool:
+        return not super().is_it(answer, exchange)
+
+
 def _tamper(wire: Wire, with_batch: Tamper, victim: _Victim | None = None) -> None:
-    """Do something to the batches of messages in all Fetch answers, or in those to one reader."""
+    """Do something to the batches of messages in all Fetch answers, or in those to some readers."""
 
     def change(answer: ApiMessage, exchange: Exchange) -> None:
         if victim is not None and not victim.is_it(answer, exchange):
@@ -78,6 +85,11 @@ def hide_from_all(wire: Wire) -> None:
 def hide_from_one(wire: Wire) -> None:
     """Show one record of each partition to every reader but one."""
     _tamper(wire, _without(PLACE), _Victim())
+
+
+def show_the_head_once(wire: Wire) -> None:
+    """Show the first records of each partition to one reader and then to nobody."""
+    _tamper(wire, _without(0, SKIPPED), _Latecomers())
 
 
 def skip(wire: Wire) -> None:

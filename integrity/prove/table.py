@@ -29,6 +29,7 @@ ANOMALIES = (
     "precommitted_read",
     "reordered",
     "torn_transaction",
+    "vanished",
     "wrong_offset",
 )
 
@@ -83,7 +84,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "lost",
         (UNDER_LOAD,),
         "The work cannot go on, for the topic is gone, and all that was acknowledged with it.",
-        {NO_EVIDENCE: "nothing is there that could be read"},
+        {NO_EVIDENCE: "nothing is there that could be read", "vanished": "what had been read is gone as well"},
         disk=disk.lose_everything,
     ),
     Sabotage(
@@ -174,6 +175,14 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "The reader goes on further up than where it was.",
         _ALSO_COMPARED,
         wire=reading.skip,
+    ),
+    Sabotage(
+        "loses the head of its logs once it was read",
+        "vanished",
+        (TWO_READERS,),
+        "What the first reader was handed at the beginning of each partition is gone for all others.",
+        _ALSO_COMPARED,
+        wire=reading.show_the_head_once,
     ),
     Sabotage(
         "makes a reader go back",

@@ -191,7 +191,6 @@ def publish_aged(scene: Scene, old: int, new: int) -> None:
 
 def _now_begins(scene: Scene, begins: dict[Partition, int], reason: str) -> None:
     scene.part(Cleaned).begins = begins
-    scene.may_begin |= begins
     for (topic, partition), first in begins.items():
         scene.recorder.excuse(topic, partition, 0, first - 1, reason)
 

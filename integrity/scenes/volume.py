@@ -112,7 +112,11 @@ class Volume:
                 ends = admin.end_offsets(scene.topics)
             reached = {place: offset for place, offset in reader.positions().items() if offset >= 0}
             reader.read_to_end(
-                scene.topics, self._seconds, ends={place: ends[place] for place in places}, start=reached
+                scene.topics,
+                self._seconds,
+                ends={place: ends[place] for place in places},
+                start=reached,
+                began=dict.fromkeys(places, BEGINNING),
             )
 
     def _show(self) -> None:

@@ -1,8 +1,8 @@
 -- Sends and reads matched by identity, of which only the pairs that some check wants are kept:
 -- unsent (read, never sent), unread (acknowledged, never read), altered (another content), displaced (another place than
--- the acknowledged one), loose (read, without an acknowledged place), refused (read although rejected), aborted (read by a
+-- it was sent to, or acknowledged at), loose (read, without an acknowledged place), refused (read although rejected), aborted (read by a
 -- committed reader although its transaction was aborted), early (read by a committed reader before its transaction's end
--- was asked for).
+-- was asked for), revealing (read by a committed reader, which tells how its transaction ended: its publisher cannot).
 SELECT * FROM (
     SELECT s.publisher, s.sequence, s.topic AS sent_topic, s.partition AS sent_partition, s.offset AS sent_offset,
            s.transaction, t.outcome AS ended,
@@ -10,16 +10,18 @@ SELECT * FROM (
            s.sequence IS NULL AS unsent,
            r.reader IS NULL AND s.acknowledged AS unread,
            coalesce(s.digest <> r.digest, false) AS altered,
-           coalesce(s.placed AND (s.offset <> r.offset OR s.partition <> r.partition OR s.topic <> r.topic), false)
-               AS displaced,
-           r.reader IS NOT NULL AND NOT coalesce(s.placed, false) AS loose,
+           coalesce(NOT s.rejected AND (s.topic <> r.topic OR coalesce(s.partition <> r.partition, false)
+                                        OR coalesce(s.offset <> r.offset, false)), false) AS displaced,
+           r.reader IS NOT NULL AND s.offset IS NULL AS loose,
            r.reader IS NOT NULL AND s.rejected AS refused,
            coalesce(r.committed_only AND t.outcome = 'aborted', false) AS aborted,
-           coalesce(r.committed_only AND t.outcome <> 'aborted' AND r.read_at < t.ending_at, false) AS early
+           coalesce(r.committed_only AND t.outcome <> 'aborted' AND r.read_at < t.ending_at, false) AS early,
+           coalesce(r.committed_only AND s.transaction IS NOT NULL AND NOT s.rejected
+                    AND coalesce(t.outcome, 'unknown') = 'unknown', false) AS revealing
     FROM (
-        SELECT a.publisher, a.sequence, a.topic, a.partition, a.offset, a.transaction, a.digest,
-               a.outcome = 'acknowledged' AS acknowledged, a.outcome = 'rejected' AS rejected,
-               a.outcome = 'acknowledged' AND coalesce(a.offset >= 0, false) AS placed
+        SELECT a.publisher, a.sequence, a.topic, a.partition, a.transaction, a.digest,
+               CASE WHEN a.outcome = 'acknowledged' AND a.offset >= 0 THEN a.offset END AS offset,
+               a.outcome = 'acknowledged' AS acknowledged, a.outcome = 'rejected' AS rejected
         FROM sends a
         JOIN doubtful d ON d.publisher = a.publisher AND d.block = a.sequence - a.sequence % 1024
     ) s
@@ -32,3 +34,4 @@ SELECT * FROM (
     LEFT JOIN endings t ON t.publisher = s.publisher AND t.transaction = s.transaction
 ) m
 WHERE m.unsent OR m.unread OR m.altered OR m.displaced OR m.loose OR m.refused OR m.aborted OR m.early
+   OR m.revealing

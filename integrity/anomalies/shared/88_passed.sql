@@ -11,9 +11,10 @@ FROM (
         AND n.lo < k.offset AND k.offset < n.hi
     LEFT JOIN sends s ON s.publisher = k.publisher AND s.sequence = k.sequence
     LEFT JOIN endings t ON t.publisher = s.publisher AND t.transaction = s.transaction
+    LEFT JOIN revealed w ON w.publisher = s.publisher AND w.transaction = s.transaction
     WHERE (NOT n.committed_only OR k.committed_only OR (s.sequence IS NOT NULL AND s.transaction IS NULL)
-           OR t.outcome = 'committed')
-      AND NOT EXISTS (SELECT 1 FROM reads o JOIN revisited w ON w.topic = o.topic AND w.partition = o.partition
+           OR t.outcome = 'committed' OR w.transaction IS NOT NULL)
+      AND NOT EXISTS (SELECT 1 FROM reads o JOIN revisited b ON b.topic = o.topic AND b.partition = o.partition
                       WHERE o.reader = n.reader AND o.topic = k.topic AND o.partition = k.partition AND o.offset = k.offset)
     UNION
     SELECT n.reader, m.topic, m.partition, m.offset, m.publisher, m.sequence

@@ -170,9 +170,6 @@ class ConfluentReader(Reader):
                 chunk.topics.begin(row, topic)
             last = dict(zip(zip(topics, partitions, strict=True), offsets, strict=True))
         self._positions.update({place: offset + 1 for place, offset in last.items()})
-        if not last.keys() <= self.first.keys():
-            for topic, partition, offset in zip(map(Message.topic, messages), partitions, offsets, strict=True):
-                self.first.setdefault((topic, partition), offset)
         keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
         headers, times = list(map(Message.headers, messages)), list(map(Message.timestamp, messages))
         kinds, stamps = zip(*times, strict=True)

@@ -105,7 +105,6 @@ class KafkaPythonReader(Reader):
         for (topic, partition), records in batches.items():
             chunk.topics.begin(len(chunk.offsets), topic)
             offsets, times, kinds, keys, values, headers = (list(map(column, records)) for column in _COLUMNS)
-            self.first.setdefault((topic, partition), offsets[0])
             stamps = times
             if any(kinds):
                 stamps = [NO_TIMESTAMP if kind == 1 else at for kind, at in zip(kinds, times, strict=True)]
