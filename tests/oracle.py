@@ -277,15 +277,25 @@ class Oracle:
         send = self.sends.get(identity(record))
         return send is not None and self.ended(send) in ("none", "committed")
 
+    def legs(self, stream: list[Row]) -> Iterator[list[Row]]:
+        """A reader's rows of a partition between one move and the next."""
+        leg = stream[:1]
+        for before, after in pairwise(stream):
+            where = (after["reader"], after["topic"], after["partition"])
+            if self.moved(*where, before["position"], after["position"]):
+                yield leg
+                leg = []
+            leg.append(after)
+        yield leg
+
     def poll_skip(self) -> Iterator[tuple[int, Place]]:
-        for reader, topic, partition, stream in self.streams():
-            first_position: dict[int, int] = {}
-            for read in stream:
-                first_position.setdefault(read["offset"], read["position"])
+        streams = [(*where, leg) for *where, stream in self.streams() for leg in self.legs(stream)]
+        for reader, topic, partition, leg in streams:
+            handed = {read["offset"] for read in leg}
             known = {
                 (place(record), identity(record))
                 for record in self.reads
-                if record["reader"] != reader and self.may_see(stream[0]["committed_only"], record)
+                if self.may_see(leg[0]["committed_only"], record)
             }
             known |= {
                 (place(send), identity(send))
@@ -295,15 +305,11 @@ class Oracle:
             here = {
                 where
                 for where, who in known
-                if where[:2] == (topic, partition) and where[2] not in first_position and not self.excused(where, who)
+                if where[:2] == (topic, partition) and where[2] not in handed and not self.excused(where, who)
             }
             for where in here:
-                below = [offset for offset in first_position if offset < where[2]]
-                above = [offset for offset in first_position if offset > where[2]]
-                if below and above:
-                    one, other = first_position[max(below)], first_position[min(above)]
-                    if not self.moved(reader, topic, partition, one, other):
-                        yield reader, where
+                if min(handed) < where[2] < max(handed):
+                    yield reader, where
 
     # Groups -------------------------------------------------------------------------------------------------------
 

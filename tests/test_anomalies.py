@@ -744,6 +744,38 @@ def a_transaction_whose_publisher_was_not_told_its_end_is_seen_in_part_by_a_comm
     return history
 
 
+def all_of_it_and_in_legs(*legs: list[int]) -> History:
+    """Reader 0 is handed offsets 0 to 5; reader 1 these, and is told to seek before each further leg."""
+    history = History()
+    sends = [history.send(offset) for offset in range(6)]
+    history.read_sent(sends)
+    for leg in legs:
+        if leg is not legs[0]:
+            history.moved("seek", leg[0], reader=1)
+        history.read_sent([sends[offset] for offset in leg], reader=1)
+    return history
+
+
+@planted("poll_skip", 2)
+def passed_over_in_a_leg_that_comes_back_to_where_it_was() -> History:
+    return all_of_it_and_in_legs([4], [0, 1, 4, 5])
+
+
+@planted("poll_skip")
+def passed_over_and_handed_after_a_seek_there() -> History:
+    return all_of_it_and_in_legs([0, 2], [1, 2, 3])
+
+
+@planted("poll_skip")
+def passed_over_the_second_time() -> History:
+    return all_of_it_and_in_legs([0, 1, 2], [0, 2])
+
+
+@near_miss
+def legs_that_leave_out_what_lies_between_them() -> History:
+    return all_of_it_and_in_legs([0, 1], [4, 5], [3, 4])
+
+
 @planted("poll_skip")
 def a_committed_reader_passed_over_part_of_a_transaction_that_another_one_shows_to_be_committed() -> History:
     history = History()

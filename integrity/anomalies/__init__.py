@@ -23,7 +23,7 @@ The analyses
     5.  ``phantom``: a record nobody sent.
     6.  ``inconsistent_offset``: one offset with two messages, whoever read it and whenever.
     7.  ``wrong_offset``: acknowledged at (or sent to) one place, read at another and only there.
-    8.  ``poll_skip``: a reader jumps over a record others saw, with no seek or rebalance.
+    8.  ``poll_skip``: a reader jumps over a record that somebody saw, with no seek or rebalance.
     9.  ``nonmonotonic_poll``: a reader goes back (or is handed the same offset again), with no seek or rebalance.
     10. ``aborted_read`` (G1a): a committed reader sees a message of an aborted transaction; anybody a rejected one.
     11. ``torn_transaction``: of a committed transaction a part was seen and another was not.
