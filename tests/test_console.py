@@ -15,7 +15,7 @@ from integrity import progress
 from integrity.reports import console, views
 from integrity.reports.model import RunFacts, ScenarioFacts
 from integrity.reports.views import FeatureView, GuaranteeView, Problem, ScenarioView
-from tests.report_samples import ROOT, behave, project
+from tests.report_samples import ENVIRONMENT, ROOT, behave, project
 
 
 def scenario(status: str, name: str = "s", *, reason: str = "", sentence: str = "It broke.") -> ScenarioView:
@@ -70,15 +70,66 @@ def test_never_more_than_ten_lines() -> None:
 @pytest.mark.parametrize(
     ("statuses", "start"),
     [
-        ([], "Nothing was checked: no scenario was selected"),
-        ([views.NOT_SELECTED], "Nothing was checked: no scenario was selected"),
-        ([views.SKIPPED], "Nothing was checked: no scenario ran"),
-        ([views.NOT_RUN], "Nothing was checked: no scenario ran"),
+        ([], "❌ Nothing was checked: no scenario was selected"),
+        ([views.NOT_SELECTED], "❌ Nothing was checked: no scenario was selected"),
+        ([views.SKIPPED], "❌ Nothing was checked: no scenario ran"),
+        ([views.NOT_RUN], "❌ Nothing was checked: no scenario ran"),
         ([views.HELD, views.NOT_RUN], "Held as far as the run went: 1 of 1 scenarios"),
     ],
 )
 def test_nothing_checked_is_never_called_held(statuses: list[str], start: str) -> None:
     assert lines(feature(*[scenario(status, reason="r") for status in statuses]))[0].startswith(start)
+
+
+NOBODY_RUNS = "Feature: F\n  Scenario: one\n    Given it is skipped because there is no engine\n"
+ONE_RUNS = f"{NOBODY_RUNS}  Scenario: two\n    Given it works\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "status", "words"),
+    [
+        (ONE_RUNS, [], 0, "Everything held: 1 of 1 scenarios"),
+        (ONE_RUNS, ["--name", "mistyped"], 1, "Nothing was checked: no scenario was selected"),
+        (ONE_RUNS, ["--tags", "mistyped"], 1, "Nothing was checked: no scenario was selected"),
+        (NOBODY_RUNS, [], 1, "Skipped: there is no engine (1)"),
+        # No hook runs then, and nobody takes it for a check; behave's own lists are made so.
+        (ONE_RUNS, ["--dry-run"], 0, "steps"),
+        (ONE_RUNS, ["--dry-run", "--name", "mistyped"], 0, "steps"),
+        (ONE_RUNS, ["--steps-catalog"], 0, "Given it works"),
+        (ONE_RUNS, ["--help"], 0, "Run a number of feature tests"),
+    ],
+)
+def test_a_run_in_which_nothing_was_checked_fails(
+    tmp_path: Path, text: str, arguments: list[str], status: int, words: str
+) -> None:
+    result = behave(project(tmp_path, {"f.feature": text}), *arguments)
+    assert words in result.stdout
+    assert result.returncode == status, result.stdout
+    assert "HOOK-ERROR" not in result.stdout
+
+
+ELSEWHERE = """
+_install = before_all
+
+def before_all(context):
+    _install(context)
+    for feature in context._runner.features:
+        feature.run = lambda runner, feature=feature: went(context, feature)
+
+def went(context, feature):
+    view = context.reports.view(feature)
+    for scenario in view.scenarios:
+        scenario.status = context.config.userdata["went"]
+    context.reports.receive(feature, view)
+    return False
+"""
+
+
+@pytest.mark.parametrize(("went", "status"), [(views.HELD, 0), (views.SKIPPED, 1)])
+def test_what_other_processes_checked_counts(tmp_path: Path, went: str, status: int) -> None:
+    folder = project(tmp_path, {"f.feature": ONE_RUNS}, environment=ENVIRONMENT + ELSEWHERE)
+    result = behave(folder, "-D", f"went={went}")
+    assert result.returncode == status, result.stdout
 
 
 def test_a_clean_up_that_failed_is_not_a_good_run() -> None:

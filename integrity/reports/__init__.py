@@ -29,10 +29,10 @@ from pathlib import Path
 from behave.configuration import Configuration
 from behave.model import Feature, Rule, Scenario
 from behave.reporter.base import Reporter
-from behave.runner import Context
+from behave.runner import Context, ModelRunner
 
 from integrity.errors import Unavailable
-from integrity.reports import console, evidence, html, junit, streams
+from integrity.reports import console, evidence, html, junit, streams, views
 from integrity.reports.model import Event, RunFacts, ScenarioFacts, now
 from integrity.reports.views import FeatureView, ScenarioView, feature_view, scenario_view
 
@@ -52,6 +52,8 @@ class Reports:
         #: Features that another process ran, as it saw them.
         self._received: dict[int, FeatureView] = {}
         self._finished = False
+        #: Whether any scenario of the run ran; known at its end.
+        self.checked = False
         self._junit: junit.HygienicJUnit | None = None
 
     @property
@@ -62,7 +64,7 @@ class Reports:
     def install_into(self, config: Configuration) -> None:
         """Hang on behave's reporters, and on the process's exit in case behave does not come to its end."""
         self._junit = junit.install(config, self.run, self.view)
-        config.reporters.append(_AtTheEnd(config, self))
+        config.reporters.append(_AtTheEnd(config, self, self._context._runner))
         atexit.register(self._at_exit)
 
     def send_from(self, config: Configuration, tell: Callable[[Feature, FeatureView], None]) -> None:
@@ -148,6 +150,7 @@ class Reports:
         if self._junit is not None:
             self._junit.missing(list(self._features.values()))
         features = [self.view(feature) for feature in list(self._features.values())]
+        self.checked = any(scenario.status in views.RAN for feature in features for scenario in feature.scenarios)
         html.write(self.run, features, self.page)
         # Only now: a Ctrl-C before this point leaves the rest to the process's exit.
         self._finished = True
@@ -164,17 +167,24 @@ def _containers(scenario: Scenario) -> Iterator[object]:
 
 
 class _AtTheEnd(Reporter):
-    """Collects the features as behave reports them, and finishes the reports when behave does."""
+    """Collects the features as behave reports them, and finishes the reports when behave does.
 
-    def __init__(self, config: Configuration, reports: Reports) -> None:
+    A run in which nothing was checked is no good run: whoever mistyped a name would take it for one, for ever.
+    """
+
+    def __init__(self, config: Configuration, reports: Reports, runner: ModelRunner) -> None:
         super().__init__(config)
         self._reports = reports
+        self._runner = runner
 
     def feature(self, feature: Feature) -> None:
         self._reports.seen(feature)
 
     def end(self) -> None:
         self._reports.finish()
+        if not self._reports.checked:
+            # Reporters come last, and cannot fail a run. Hooks can: by this number, which behave looks at after them.
+            self._runner.hook_failures += 1
 
 
 class _ToTheRun(Reporter):

@@ -47,10 +47,10 @@ def summary(run: RunFacts, features: list[FeatureView], report: Path, evidence: 
 def _headline(run: RunFacts, scenarios: list[ScenarioView], counts: Counter[str], bad: int) -> tuple[str, str]:
     took = took_words(run.duration.total_seconds())
     if not scenarios:
-        return _YELLOW, f"Nothing was checked: no scenario was selected ({took})"
-    ran = len(scenarios) - counts[views.SKIPPED] - counts[views.NOT_RUN]
+        return _RED, f"❌ Nothing was checked: no scenario was selected ({took})"
+    ran = sum(counts[status] for status in views.RAN)
     if not ran:
-        return _YELLOW, f"Nothing was checked: no scenario ran ({took})"
+        return _RED, f"❌ Nothing was checked: no scenario ran ({took})"
     if not bad:
         mark = "✅ Everything held" if not counts[views.NOT_RUN] else "Held as far as the run went"
         return _GREEN, f"{mark}: {counts[views.HELD]} of {ran} scenarios ({took})"

@@ -99,7 +99,7 @@ def write(run: RunFacts, features: list[FeatureView], path: Path) -> None:
 def headline(run: RunFacts, counts: Counter[str], unclean: int) -> str:
     """The run in one sentence."""
     total = sum(counts.values())
-    if not counts[views.HELD] and not counts[views.FAILED] and not counts[views.ERROR]:
+    if not any(counts[status] for status in views.RAN):
         return "Nothing was checked."
     if counts[views.FAILED]:
         return f"{counts[views.FAILED]} of {_many(total, 'scenario')} did not hold."

@@ -36,6 +36,9 @@ _WORST = (FAILED, ERROR, NOT_RUN, HELD, SKIPPED, NOT_SELECTED)
 #: What behave adds to the name of an outline's row.
 _ROW_NUMBER = re.compile(r"\s*-- @\d+\.\d+.*$")
 
+#: What a scenario that ran may have come to: where there is none of these, nothing was checked.
+RAN = (HELD, FAILED, ERROR)
+
 FactsOf = Callable[[Scenario], "ScenarioFacts | None"]
 
 
