@@ -9,13 +9,14 @@ import hashlib
 import http.server
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -28,13 +29,13 @@ from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.docker import DATA, DockerBroker, environment
 from integrity.brokers.engine import LABEL, OWN_IMAGES, full_name
-from integrity.errors import Unavailable
+from integrity.errors import NotPossible, Unavailable
 from integrity.faults import process
 from integrity.runs import DOCKER_MARK, Run
 from integrity.scenes.stalls import Stalled
 from integrity.settings import Settings
 from integrity.waiting import attended, nothing, wait_until
-from tests.fake_engine import CONTAINER_ID, FakeEngine, fails
+from tests.fake_engine import CONTAINER_ID, FakeEngine, fails, says
 
 IMAGE = f"{OWN_IMAGES}kafka:{Settings().kafka}"
 
@@ -332,6 +333,51 @@ def pretended(state: dict[str, object]) -> Iterator[DockerBroker]:
     broker.launch()
     yield broker
     broker.discard()
+
+
+@pytest.fixture
+def of_image(fake: FakeEngine) -> Iterator[Callable[[str], DockerBroker]]:
+    """A broker of an image, never started; its engine has that image in every version."""
+    made: list[DockerBroker] = []
+    nobodys = SimpleNamespace(id=uuid.uuid4().hex, release_port=lambda port: None)
+    fake.answers["/json"] = says({"Id": "sha256:0"})
+
+    def make(image: str) -> DockerBroker:
+        made.append(DockerBroker(BrokerConfig(), image=image, run=nobodys, port=1))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.discard()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["apache/kafka", "apache/kafka-native", f"{OWN_IMAGES}kafka", "mirror.example:5000/hub/apache/kafka"],
+)
+def test_an_image_whose_tags_are_kafkas_versions_is_upgraded_from_an_older_one(of_image, name: str) -> None:
+    broker = of_image(f"{name}:4.3.1")
+    broker.become("3.9.1")
+    assert broker.version == f"{name}:3.9.1"
+    broker.become(None)
+    assert broker.version == f"{name}:4.3.1"
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("confluentinc/cp-kafka:8.1.0", "the tags of this image are not Kafka's versions: confluentinc/cp-kafka:8.1.0"),
+        ("confluentinc/cp-kafka", "the tags of this image are not Kafka's versions"),
+        ("not-apache/kafka:4.3.1", "the tags of this image are not Kafka's versions"),
+        ("mirror.example:5000/kafka:4.3.1", "the tags of this image are not Kafka's versions"),
+        ("apache/kafka@sha256:00", "no tag that names Apache Kafka's version"),
+        ("apache/kafka:latest", "no tag that names Apache Kafka's version"),
+        ("apache/kafka:3.9.1", "Kafka 3.9.1 is under test, so there is no upgrade from 3.9.1"),
+    ],
+)
+def test_an_image_that_counts_for_itself_has_no_upgrade(of_image, image: str, why: str) -> None:
+    with pytest.raises(NotPossible, match=re.escape(why)):
+        of_image(image).become("3.9.1")
 
 
 def test_a_frozen_broker_that_dies_is_told_as_such(pretended: DockerBroker, state: dict[str, object]) -> None:

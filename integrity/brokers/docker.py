@@ -21,6 +21,7 @@ from integrity.brokers import container_files, kraft
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed, require_older
 from integrity.brokers.engine import (
     LABEL,
+    OWN_IMAGES,
     can_pull,
     engine,
     full_name,
@@ -51,6 +52,9 @@ CONTROLLER_PORT = 9093
 #: A container's address in a network changes when it is started or connected again; Java remembers addresses for 30 s.
 #: (That there is none it remembers for 10 s whatever is said here: so says its security file, but for our image.)
 FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1"
+
+#: Images whose tags are Kafka's versions, from any registry. Others count for themselves: cp-kafka 8.1 is Kafka 4.1.
+KAFKAS_TAGS = re.compile(rf"(.+/)?(apache/kafka|apache/kafka-native|{OWN_IMAGES}kafka)")
 
 #: Seconds for which "it is running" is believed while it should be; asking the engine at every look of a wait would
 #: slow the start.
@@ -192,6 +196,8 @@ class DockerBroker(Broker):
     def _image_of(self, version: str) -> str:
         """The image of another version: the same name with that tag. Raises NotPossible where it cannot be had."""
         name, _, tag = self._own_image.rpartition(":")
+        if not KAFKAS_TAGS.fullmatch(name.partition("@")[0]):
+            raise NotPossible(f"the tags of this image are not Kafka's versions: {self._own_image}")
         if not re.fullmatch(r"\d+\.\d+\.\d+", tag):
             raise NotPossible(f"the image {self._own_image} has no tag that names Apache Kafka's version")
         require_older(version, tag)
