@@ -20,7 +20,7 @@ from typing import NoReturn
 from integrity import progress, vocabulary, waiting
 from integrity import reports as reporting
 from integrity import settings as options
-from integrity.brokers import access, administration
+from integrity.brokers import access, administration, metadata_version
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers, choose
 from integrity.clients import driver
@@ -201,9 +201,15 @@ class Session:
                 if spare is None:
                     self.broker.launch()
                 self.broker.await_ready()
+                self._ask_which_kafka(self.broker)
             except Exception as error:  # noqa: BLE001 - raised by open_scene, for each scenario it concerns
                 self._broker_error = error
         self._launch_spare()
+
+    def _ask_which_kafka(self, broker: Broker) -> None:
+        """Once a run: the brokers of all its features are alike."""
+        facts = self.reports.run
+        facts.metadata_version = facts.metadata_version or metadata_version.told_by(broker.connection)
 
     def _create(self, need: str) -> Broker:
         if need == ONE_BROKER:

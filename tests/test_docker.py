@@ -380,6 +380,12 @@ def test_an_image_that_counts_for_itself_has_no_upgrade(of_image, image: str, wh
         of_image(image).become("3.9.1")
 
 
+def test_the_reports_tell_which_image_a_name_stood_for(fake: FakeEngine, run: Run) -> None:
+    fake.answers["/images/somebodys/kafka:latest/json"] = says({"Id": "sha256:0123456789abcdef"})
+    kind = kinds.load("docker")(Settings(image="somebodys/kafka"), run)
+    assert kind.version == "somebodys/kafka (id 0123456789ab)"
+
+
 def test_a_frozen_broker_that_dies_is_told_as_such(pretended: DockerBroker, state: dict[str, object]) -> None:
     """Protects its log: there is nothing to thaw then, of which the engine makes an error."""
 

@@ -138,6 +138,27 @@ def test_a_pull_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, fake: Fa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("more", "marks"),
+    [
+        ({}, "id 0123456789ab"),
+        ({"RepoDigests": []}, "id 0123456789ab"),
+        (
+            {"RepoDigests": ["somebodys/kafka@sha256:fedcba9876543210", "mirror/kafka@sha256:00"]},
+            "id 0123456789ab, digest fedcba987654",
+        ),
+    ],
+)
+def test_an_image_is_told_by_more_than_its_name(fake: FakeEngine, more: dict[str, object], marks: str) -> None:
+    fake.answers["/images/somebodys/kafka:1/json"] = says({"Id": "sha256:0123456789abcdef", **more})
+    assert engine.described("somebodys/kafka:1") == f"somebodys/kafka:1 ({marks})"
+
+
+def test_an_image_that_is_gone_meanwhile_is_one_line(fake: FakeEngine) -> None:
+    with pytest.raises(Unavailable, match="the engine tells of no image: No such image"):
+        engine.described("somebodys/kafka:1")
+
+
 def test_an_engine_that_cannot_tell_of_its_images_is_one_line(fake: FakeEngine) -> None:
     fake.answers["/images/somebodys/kafka:1/json"] = fails
     with pytest.raises(Unavailable, match="it is broken and stays so"):

@@ -626,6 +626,8 @@ def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
     [replicated] = [case.find("skipped") for case in cases(tmp_path) if "too few replicas" in case.get("name", "")]
     assert replicated.get("message") == "the brokers of an external cluster cannot be taken down one by one"
     assert any(case.find("skipped") is None for case in cases(tmp_path))
+    told = "<dt>metadata.version</dt><dd>4.3-IV0</dd>"
+    assert told in (tmp_path / "reports/report.html").read_text(encoding="utf-8")
     assert_no_secret(tmp_path, done)
     assert_as_it_was(cluster)
 

@@ -11,6 +11,7 @@ from integrity import progress
 from integrity.brokers import kinds
 from integrity.brokers.base import Broker, BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
+from integrity.reports.model import RunFacts
 from integrity.session import ONE_BROKER, Session
 from integrity.settings import Settings
 from tests.report_samples import ROOT, behave, project
@@ -222,7 +223,7 @@ def test_a_broker_launched_ahead_that_neither_starts_nor_goes_costs_the_feature_
     said: list[str] = []
     monkeypatch.setattr(progress, "say", said.append)
     brokers = Brokers(Settings(), Choice("pretended", "for tests"), None)
-    session = Session(Settings(), None, brokers, None)
+    session = Session(Settings(), None, brokers, SimpleNamespace(run=RunFacts(metadata_version="known already")))
     session._ahead = [ONE_BROKER, ONE_BROKER]
     session.open_feature(SimpleNamespace(tags=[]))
     assert session.broker.is_first

@@ -383,6 +383,8 @@ def test_two_at_a_time_are_one_run_with_one_report(live):
         assert suite.attrib["errors"] == suite.attrib["failures"] == "0"
         properties = {each.attrib["name"]: each.attrib["value"] for each in suite.iterfind(".//property")}
         assert properties["broker"] == "embedded"
+        assert properties["kafka"] == "Apache Kafka 4.3.1"
+        assert properties["metadata.version"] == "4.3-IV0", "a worker has had the broker that told it"
     assert run.brokers() == []
 
 

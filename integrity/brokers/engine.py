@@ -173,6 +173,22 @@ def image_id(image: str) -> str | None:
             return None
 
 
+def described(image: str) -> str:
+    """The image's name and, as short as engines show it, its id, and its digest in the registry that it came from.
+
+    A name may stand for another image tomorrow. Raises Unavailable when the engine has none of that name.
+    """
+    with closing(engine()) as client, _one_line(lambda reason: Unavailable(f"the engine tells of no image: {reason}")):
+        found = client.images.get(full_name(image)).attrs
+    digests = [digest.rpartition("@")[2] for digest in found.get("RepoDigests") or ()]
+    marks = [f"id {_short(found['Id'])}", *(f"digest {_short(digest)}" for digest in digests[:1])]
+    return f"{image} ({', '.join(marks)})"
+
+
+def _short(id: str) -> str:
+    return id.removeprefix("sha256:")[:SHORT_ID]
+
+
 def can_pull(image: str) -> bool:
     """Whether a registry that the engine reaches has the image; nothing is pulled.
 

@@ -43,7 +43,13 @@ class AccessDenied(Unavailable):
 def metadata(
     addresses: str, properties: Mapping[str, str], seconds: float = ANSWER_SECONDS, topics: Sequence[str] = ()
 ) -> MetadataResponse:
-    """The cluster's brokers, and these topics, as the first of ``addresses`` (by commas) that answers tells a newcomer.
+    """The cluster's brokers, and these topics, as a newcomer is told. Raises what ``ask`` does."""
+    named = [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
+    return ask(addresses, properties, MetadataRequest[8](topics=named, allow_auto_topic_creation=False), seconds)
+
+
+def ask(addresses: str, properties: Mapping[str, str], request: Any, seconds: float = ANSWER_SECONDS) -> Any:
+    """What the first of ``addresses`` (by commas) that answers says to one request of kafka-python's protocol classes.
 
     Raises AccessDenied when one that answers does not come to terms with us, Closed when nobody serves at any of them,
     NoAnswer when none answers for whatever other reason; the text names the address.
@@ -51,7 +57,7 @@ def metadata(
     problems: list[NoAnswer] = []
     for address in addresses.split(","):
         try:
-            return _ask(address.strip(), security.parse(properties), scaled(seconds), topics)
+            return _ask(address.strip(), security.parse(properties), scaled(seconds), request)
         except NoAnswer as error:
             problems.append(error)
     # One that is silent may be there all the same: then nothing is said of all being closed.
@@ -76,7 +82,7 @@ def missing(addresses: str, properties: Mapping[str, str], topics: Sequence[str]
     return sorted(set.intersection(*gone)) if gone else []
 
 
-def _ask(address: str, secured: security.Security, seconds: float, topics: Sequence[str]) -> MetadataResponse:
+def _ask(address: str, secured: security.Security, seconds: float, request: Any) -> Any:
     host, _, port = address.rpartition(":")
     try:
         with (
@@ -86,8 +92,7 @@ def _ask(address: str, secured: security.Security, seconds: float, topics: Seque
             wire = _Wire(connection)
             if secured.uses_sasl:
                 _log_in(wire, host, secured)
-            named = [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
-            return wire.ask(MetadataRequest[8](topics=named, allow_auto_topic_creation=False))
+            return wire.ask(request)
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
         raise Closed(f"{address}: {_tls_words(error)}") from error
     except ssl.SSLError as error:

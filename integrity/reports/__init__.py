@@ -75,6 +75,7 @@ class Reports:
         """``view`` is how ``feature`` went in another process."""
         self.seen(feature)
         self._received[id(feature)] = view
+        self.run.metadata_version = self.run.metadata_version or view.metadata_version
 
     def scenario(self, scenario: Scenario) -> ScenarioFacts:
         """The facts of ``scenario``: made at the first call (in before_scenario), the same ones ever after."""

@@ -24,11 +24,12 @@ def now() -> datetime:
 class RunFacts:
     """What holds for the whole run. Every text may stay empty; an empty fact is left out of the reports.
 
-    broker: embedded, docker or external; broker_why: why that one. kafka: Kafka's version; image: the container image.
-    client: name and version. command: the command line as it was typed (``sys.argv`` by default). settings: every
-    option's value, for the evidence. options: the ``-D`` options that run a scenario again as it ran (those of the
-    command line by default). more: further facts, shown last. Secrets are masked when a report is written, not here;
-    secrets: those that are known, of the clients' properties, to be hidden in commands too.
+    broker: embedded, docker or external; broker_why: why that one. kafka: which Kafka, as far as it is known before it
+    runs: its version, its image, or where it is; metadata_version: the level that its brokers have told. client: name
+    and version. command: the command line as it was typed (``sys.argv`` by default). settings: every option's value,
+    for the evidence. options: the ``-D`` options that run a scenario again as it ran (those of the command line by
+    default). more: further facts, shown last. Secrets are masked when a report is written, not here; secrets: those
+    that are known, of the clients' properties, to be hidden in commands too.
     stopped: why the run could not go on, when something outside the scenarios stopped it: every scenario that did not
     run then is an error. interrupted: a person or CI stopped it.
     """
@@ -36,7 +37,7 @@ class RunFacts:
     broker: str = ""
     broker_why: str = ""
     kafka: str = ""
-    image: str = ""
+    metadata_version: str = ""
     client: str = ""
     seed: int | None = None
     command: str = ""
@@ -60,7 +61,7 @@ class RunFacts:
             "broker": self.broker,
             "why this broker": self.broker_why,
             "kafka": self.kafka,
-            "image": self.image,
+            "metadata.version": self.metadata_version,
             "client": self.client,
             "seed": "" if self.seed is None else str(self.seed),
             "started": f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC",

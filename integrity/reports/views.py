@@ -161,7 +161,9 @@ class GuaranteeView:
 
 @dataclass
 class FeatureView:
-    """A feature as written, and how it went. limit: it shows what Kafka does not promise."""
+    """A feature as written, and how it went. limit: it shows what Kafka does not promise. metadata_version: what is
+    known of the brokers where it ran.
+    """
 
     name: str
     description: list[str]
@@ -171,6 +173,7 @@ class FeatureView:
     guarantees: list[GuaranteeView]
     limit: bool
     cleanup: Problem | None
+    metadata_version: str = ""
     anchor: str = ""
 
     @property
@@ -216,6 +219,7 @@ def feature_view(feature: Feature, facts_of: FactsOf, run: RunFacts) -> FeatureV
         guarantees=guarantees,
         limit="limits" in str(feature.filename).replace("\\", "/").split("/")[:-1] or "limit" in feature.tags,
         cleanup=_cleanup_problem(feature),
+        metadata_version=run.metadata_version,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from integrity.brokers import docker, engine
 from integrity.brokers.base import Broker, BrokerConfig
@@ -24,9 +25,9 @@ class Kind(BrokerKind):
         docker.obtain_image(settings.image)
         return f"image {settings.image} by the container engine at {engine.address()}, as asked"
 
-    @property
+    @cached_property
     def version(self) -> str:
-        return self.settings.image
+        return engine.described(self.settings.image)
 
     def make(self, config: BrokerConfig) -> Broker:
         self.run.uses_docker()
