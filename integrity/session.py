@@ -14,6 +14,7 @@ import platform
 import random
 import signal
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from typing import NoReturn
 
@@ -49,6 +50,19 @@ def _need(feature) -> str:
 def serves(has: str, need: str) -> bool:
     """Whether brokers for one need serve another: a network that can be cut need not be."""
     return has == need or (has, need) == (SEVERABLE, CLUSTER)
+
+
+def _server_properties(broker: Broker | None) -> dict[str, Mapping[str, str]]:
+    """Those of each single broker, by its label, where they are known."""
+    nodes = broker.nodes if broker is not None else ()
+    return {node.label: node.server_properties for node in nodes if node.server_properties}
+
+
+def _properties_of(scene: Scene) -> dict[str, Mapping[str, str]]:
+    try:
+        return _server_properties(scene.broker)
+    except SuiteError:  # its feature has none, and it has not come to one of its own
+        return {}
 
 
 def stop_at_once(error: SuiteError) -> NoReturn:
@@ -278,7 +292,9 @@ class Session:
         scene, self.scene = self.scene, None
         if scene is None:  # no broker for it: what that said is all there is
             logs = {self.broker.label: self.broker.log()} if self.broker is not None else {}
-            self.reports.keep_evidence(scenario, keep=self.settings.keep, logs=logs)
+            self.reports.keep_evidence(
+                scenario, keep=self.settings.keep, logs=logs, properties=_server_properties(self.broker)
+            )
             return
         passed = scenario.status.name == "passed"
         try:
@@ -286,7 +302,12 @@ class Session:
         finally:
             try:
                 self.reports.keep_evidence(
-                    scenario, keep=self.settings.keep, logs=scene.logs(), history=scene.history, move=True
+                    scenario,
+                    keep=self.settings.keep,
+                    logs=scene.logs(),
+                    properties=_properties_of(scene),
+                    history=scene.history,
+                    move=True,
                 )
                 scene.discard()
             finally:

@@ -335,6 +335,11 @@ def pretended(state: dict[str, object]) -> Iterator[DockerBroker]:
     broker.discard()
 
 
+def test_what_it_was_started_with_is_known(pretended: DockerBroker) -> None:
+    assert pretended.server_properties["advertised.listeners"] == "PLAINTEXT://127.0.0.1:1"
+    assert pretended.server_properties["log.dirs"] == DATA
+
+
 @pytest.fixture
 def of_image(fake: FakeEngine) -> Iterator[Callable[[str], DockerBroker]]:
     """A broker of an image, never started; its engine has that image in every version."""

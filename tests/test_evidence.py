@@ -98,14 +98,34 @@ def test_two_runs_of_one_project_do_not_spoil_each_others(tmp_path: Path) -> Non
 
     def write_and_clear(label: str) -> None:
         for _ in range(100):
-            logs = {label: label}
-            place = evidence.write(root, feature(bad), bad, RunFacts(), logs=logs, history=None, move=False)
+            place = evidence.write(root, feature(bad), bad, RunFacts(), evidence.Kept(logs={label: label}))
             evidence.clear(place)
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(write_and_clear, f"broker {number}") for number in range(4)]:
             done.result()
     assert list(root.iterdir()) == [], "nothing half-made is left, and no folder of a feature without evidence"
+
+
+def test_it_has_what_each_broker_was_started_with_without_secrets(tmp_path: Path) -> None:
+    bad, run = scenario(views.FAILED), RunFacts(secrets=["hunter3"])
+    one = {
+        "log.dirs": "/a b/c",
+        "listeners": "PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2",
+        "controller.quorum.voters": "1@127.0.0.1:2,2@127.0.0.1:3",
+        "ssl.keystore.password": "hunter2",
+        "a.setting": "it is hunter3",
+    }
+    kept = evidence.Kept(properties={"broker 1": one, "broker 2": {"node.id": "2"}})
+    place = evidence.write(tmp_path, feature(bad), bad, run, kept)
+    assert (place / "broker-1.server.properties").read_text().splitlines() == [
+        "log.dirs=/a b/c",
+        "listeners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2",
+        "controller.quorum.voters=1@127.0.0.1:2,2@127.0.0.1:3",
+        "ssl.keystore.password=********",
+        "a.setting=it is ********",
+    ]
+    assert (place / "broker-2.server.properties").read_text() == "node.id=2\n"
 
 
 def test_every_scenario_has_a_folder_of_its_own(tmp_path: Path) -> None:

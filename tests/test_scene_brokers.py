@@ -110,9 +110,13 @@ def asked(context):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("brokers")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> tuple[dict[str, str], str]:
     """The address of each scenario's broker, by the scenario's name; and what behave printed."""
-    folder = tmp_path_factory.mktemp("brokers")
     environment = (ROOT / "environment.py").read_text()
     features = {"a.feature": FEATURE, "s.feature": SERVED, "t.feature": SERVED_TOO, "u.feature": SERVED_AFTER_HARM}
     project(folder, features, environment=environment, steps=STEPS)
@@ -134,6 +138,14 @@ def test_a_broker_that_was_tampered_with_serves_on_only_after_a_scenario_that_he
     before = address["one that tampers, and finds nothing wrong"]
     assert before == address["the next, after what was mended"] == address["one that tampers, and fails"]
     assert before != address["the next, after what nobody knows"]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_failed_scenario_keeps_what_its_broker_was_started_with(folder: Path) -> None:
+    kept = folder / "reports/evidence/a"
+    lines = (kept / "one-that-tampers-and-fails/broker-1.server.properties").read_text().splitlines()
+    assert {"num.io.threads=2", "node.id=1", "auto.create.topics.enable=false"} <= set(lines)
+    assert (kept / "one-that-does-not-say-which-broker-it-wants/verdict.txt").exists(), "one without a broker"
 
 
 def test_a_broker_with_damage_that_stays_serves_nobody(run: tuple[dict[str, str], str]) -> None:
@@ -179,6 +191,9 @@ def test_a_broker_that_did_not_start_costs_its_own_feature_only(tmp_path: Path) 
     seen = (tmp_path / "seen.txt").read_text()
     assert "one of the feature after harm" in seen
     assert "one that leaves a topic" not in seen
+    # What it was started with may be why, and its log alone does not tell.
+    [started_with, *_] = (tmp_path / "reports/evidence/s").rglob("broker-1.server.properties")
+    assert "node.id=1" in started_with.read_text().splitlines()
 
 
 class Pretended(Broker):

@@ -91,6 +91,9 @@ class Broker(ABC):
         #: "stopped" or "killed" until it is ready again.
         self._taken_down = ""
         self._adopted: dict[str, str] = {}
+        #: Those that it was last started with (in a container: those that the suite has chosen, to which the image adds
+        #: its own); none before its first start, and where they are not the suite's to know.
+        self.server_properties: Mapping[str, str] = {}
 
     # -- what subclasses say ------------------------------------------------------------------------
     @property

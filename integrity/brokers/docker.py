@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -74,7 +74,7 @@ class _Run(Protocol):
     def release_port(self, port: int) -> None: ...
 
 
-def environment(settings: dict[str, str]) -> dict[str, str]:
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The variables that stand for server properties: ``log.dirs`` is ``KAFKA_LOG_DIRS``.
 
     A dot becomes ``_``, an underscore ``__``, a dash ``___``, as the images undo it. Raises ValueError for
@@ -238,7 +238,8 @@ class DockerBroker(Broker):
         obtain_image(self._image)
         from testcontainers.core.container import DockerContainer
 
-        variables = self._variables()
+        self.server_properties = self._settings()
+        variables = self._variables(self.server_properties)
         self._client.volumes.create(self._name, labels=self._labels)
         container = DockerContainer(self._image)
         container.image = full_name(self._image)
@@ -343,7 +344,7 @@ class DockerBroker(Broker):
             return {}
         return self._container.attrs["State"]
 
-    def _variables(self) -> dict[str, str]:
+    def _settings(self) -> dict[str, str]:
         controller_port = 9093 if self._port != 9093 else 9094
         own = {
             "process.roles": "broker,controller",
@@ -357,7 +358,9 @@ class DockerBroker(Broker):
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
             "log.dirs": DATA,
         }
-        settings = own | kraft.defaults(self.config.brokers) | dict(self.config.settings) | self._adopted
+        return own | kraft.defaults(self.config.brokers) | dict(self.config.settings) | self._adopted
+
+    def _variables(self, settings: Mapping[str, str]) -> dict[str, str]:
         variables = environment(settings) | {"CLUSTER_ID": kraft.CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP}
         return variables | ({"JAVA_TOOL_OPTIONS": FRESH_NAMES} if self._networks else {})
 

@@ -138,7 +138,8 @@ class EmbeddedBroker(Broker):
     def _launch(self) -> None:
         if not self.data_directory.exists():
             jvm.format_storage(self._distribution, self.data_directory, self.config.node)
-        (self._folder / "server.properties").write_text(kraft.properties(self._settings()))
+        self.server_properties = self._settings()
+        (self._folder / "server.properties").write_text(kraft.properties(self.server_properties))
         flags = self._extra_flags if self._extra_flags is not None else jvm.start_flags(self._distribution)
         words = jvm.command(
             self._distribution, self._folder, "kafka.Kafka", str(self._folder / "server.properties"), flags=flags

@@ -92,14 +92,16 @@ class Reports:
         *,
         keep: str = evidence.FAILED_ONLY,
         logs: Mapping[str, str] | None = None,
+        properties: Mapping[str, Mapping[str, str]] | None = None,
         history: Path | None = None,
         move: bool = True,
     ) -> Path | None:
         """Write the evidence of ``scenario`` if ``keep`` (failed, always or never) wants it; call it in after_scenario.
 
-        logs: a broker's label to its log of this scenario alone. history: its folder of Parquet files, which is moved
-        into the evidence (copied without ``move``); what is not kept stays where it was. Evidence of an earlier run of
-        the same scenario is removed. Returns the folder, which is also noted in the scenario's facts, or None.
+        logs: a broker's label to its log of this scenario alone. properties: that label to its server properties.
+        history: its folder of Parquet files, which is moved into the evidence (copied without ``move``); what is not
+        kept stays where it was. Evidence of an earlier run of the same scenario is removed. Returns the folder, which
+        is also noted in the scenario's facts, or None.
         """
         facts = self.scenario(scenario)
         feature, view = self._find(scenario)
@@ -107,7 +109,8 @@ class Reports:
         if not evidence.wanted(keep, view.status):
             evidence.clear(evidence.place(root, feature, view))
             return None
-        facts.evidence = evidence.write(root, feature, view, self.run, logs=logs or {}, history=history, move=move)
+        kept = evidence.Kept(logs or {}, properties or {}, history, move)
+        facts.evidence = evidence.write(root, feature, view, self.run, kept)
         return facts.evidence
 
     def _find(self, scenario: Scenario) -> tuple[FeatureView, ScenarioView]:

@@ -8,6 +8,7 @@
     command.txt       the exact command that runs this scenario again
     history/          what was sent, acknowledged, read and broken; ``python -m integrity.check`` takes this folder
     *.log             each broker's log, of this scenario only; clients.log, where the clients' libraries complained
+    *.server.properties   what each broker was last started with, secrets masked; not of an existing cluster
 """
 
 from __future__ import annotations
@@ -66,21 +67,24 @@ def feature_folder(feature: FeatureView) -> str:
     return file_name(".".join(parts[-3:]))
 
 
-def write(
-    root: Path,
-    feature: FeatureView,
-    scenario: ScenarioView,
-    run: RunFacts,
-    *,
-    logs: Mapping[str, str],
-    history: Path | None,
-    move: bool,
-) -> Path:
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What a scenario leaves beside its verdict.
+
+    logs: a broker's label, or "clients", to the log of this scenario. properties: a broker's label to its server
+    properties. history: the folder of Parquet files; ``move`` takes it away from where it is instead of copying it.
+    """
+
+    logs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    properties: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    history: Path | None = None
+    move: bool = False
+
+
+def write(root: Path, feature: FeatureView, scenario: ScenarioView, run: RunFacts, kept: Kept) -> Path:
     """Write one scenario's evidence below ``root`` in place of an earlier run's; returns its folder.
 
-    logs: a broker's label, or "clients", to the log of this scenario. history: the folder of Parquet files; ``move``
-    takes it away from where it is instead of copying it. OSError passes through: evidence that cannot be kept is worth
-    knowing.
+    OSError passes through: evidence that cannot be kept is worth knowing.
     """
     folder = place(root, feature, scenario)
     root.mkdir(parents=True, exist_ok=True)
@@ -88,7 +92,7 @@ def write(
     staging = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
     try:
         staging.chmod(0o755)
-        _fill(staging, folder, feature, scenario, run, logs=logs, history=history, move=move)
+        _fill(staging, folder, feature, scenario, run, kept)
         _replace(folder, staging)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -96,20 +100,11 @@ def write(
     return folder
 
 
-def _fill(
-    staging: Path,
-    folder: Path,
-    feature: FeatureView,
-    scenario: ScenarioView,
-    run: RunFacts,
-    *,
-    logs: Mapping[str, str],
-    history: Path | None,
-    move: bool,
-) -> None:
+def _fill(staging: Path, folder: Path, feature: FeatureView, scenario: ScenarioView, run: RunFacts, kept: Kept) -> None:
     """Write into ``staging`` what is to be at ``folder``."""
+    history = kept.history
     if history is not None and history.is_dir():
-        if move:
+        if kept.move:
             shutil.move(history, staging / "history")
         else:
             shutil.copytree(history, staging / "history")
@@ -118,13 +113,26 @@ def _fill(
     _put(staging / "verdict.txt", words(feature, scenario, (folder / "history") if history else None))
     _put(staging / "settings.txt", settings_text(run))
     _put(staging / "command.txt", scenario.facts.rerun)
+    _put_each(staging, ".log", kept.logs)
+    settings = {label: "\n".join(_lines(given, run)) for label, given in kept.properties.items()}
+    _put_each(staging, ".server.properties", settings)
+
+
+def _put_each(folder: Path, ending: str, texts: Mapping[str, str]) -> None:
+    """A file for each label, whatever is in the label."""
     taken: set[str] = set()
-    for label, text in logs.items():
+    for label, text in texts.items():
         name = file_name(label)
         while name.casefold() in taken:
             name += "+"
         taken.add(name.casefold())
-        _put(staging / f"{name}.log", text)
+        _put(folder / f"{name}{ending}", text)
+
+
+def _lines(settings: Mapping[str, object], run: RunFacts) -> list[str]:
+    """``name=value``, with secrets masked."""
+    given = {name: "" if value is None else value for name, value in settings.items()}
+    return [f"{name}={masked(name, value, run.secrets)}" for name, value in given.items()]
 
 
 def _replace(folder: Path, staging: Path) -> None:
@@ -190,9 +198,7 @@ def near(path: Path) -> str:
 def settings_text(run: RunFacts) -> str:
     """``name=value`` lines: the run's facts, then every option. Secrets are masked."""
     facts = [f"# {name}: {value}" for name, value in run.table().items()]
-    given = {name: "" if value is None else value for name, value in run.settings.items()}
-    options = [f"{name}={masked(name, value, run.secrets)}" for name, value in given.items()]
-    return "\n".join([*facts, *options])
+    return "\n".join([*facts, *_lines(run.settings, run)])
 
 
 def settings_of(settings: Any) -> dict[str, object]:
