@@ -222,11 +222,30 @@ def test_a_rerun_calls_a_program_that_is_there(monkeypatch: pytest.MonkeyPatch) 
     assert evidence.behave() == "behave"
 
 
+def test_a_check_calls_a_python_that_has_the_libraries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Protects `make verify`: only the Python of its environment has DuckDB, and that is a link to one that has not."""
+    bad = scenario(views.FAILED)
+
+    def said() -> str:
+        return evidence.words(feature(bad), bad, tmp_path)
+
+    environment = tmp_path / ".venv" / "bin"
+    environment.mkdir(parents=True)
+    (environment / "python").symlink_to(Path(sys.executable).resolve())
+    monkeypatch.setattr(sys, "executable", str(environment / "python"))
+    assert f"Check again: {environment}/python -m integrity.check {tmp_path}\n" in said()
+    monkeypatch.chdir(tmp_path)
+    assert "Check again: .venv/bin/python -m integrity.check .\n" in said()
+    monkeypatch.setenv("PATH", str(environment))
+    assert "Check again: python -m integrity.check .\n" in said()
+
+
 def test_the_words_name_the_history_that_was_judged(tmp_path: Path) -> None:
     """Protects the scenarios on copies: the verdict is on the copies' history, which lies within the scenario's."""
     one = scenario(views.FAILED)
     one.facts.judged = "copies"
-    assert f"Check again: python -m integrity.check {tmp_path}/copies\n" in evidence.words(feature(one), one, tmp_path)
+    said = evidence.words(feature(one), one, tmp_path)
+    assert f"Check again: {evidence.python()} -m integrity.check {tmp_path}/copies\n" in said
 
 
 def test_options_of_the_command_line_are_given_again(tmp_path: Path) -> None:

@@ -184,7 +184,8 @@ def words(feature: FeatureView, scenario: ScenarioView, history: Path | None) ->
     if scenario.problem is not None and scenario.problem.text:
         lines += ["", "In full:", scenario.problem.text]
     if history is not None:
-        lines += ["", f"Check again: python -m integrity.check {shlex.quote(near(history / scenario.facts.judged))}"]
+        command = [python(), "-m", "integrity.check", near(history / scenario.facts.judged)]
+        lines += ["", f"Check again: {shlex.join(command)}"]
     lines += ["", f"Run again: {scenario.facts.rerun}"]
     return "\n".join(lines)
 
@@ -223,10 +224,23 @@ def rerun_command(location: str, run: RunFacts) -> str:
 
 
 def behave() -> str:
-    """The program as it is called from here: the one beside this Python, where the shell would find none or another."""
-    own = Path(sys.executable).with_name("behave")
-    found = shutil.which("behave")
-    return "behave" if not own.exists() or (found is not None and Path(found) == own) else near(own)
+    """behave as it is called from here."""
+    return _called("behave")
+
+
+def python() -> str:
+    """This Python as it is called from here: no other may have the libraries."""
+    return _called("python" if Path(sys.executable).with_name("python").exists() else Path(sys.executable).name)
+
+
+def _called(program: str) -> str:
+    """The program by its name, or the one beside this Python, where the shell would find none or another."""
+    own = Path(sys.executable).with_name(program)
+    found = shutil.which(program)
+    if not own.exists() or (found is not None and Path(found) == own):
+        return program
+    # Seen by its folder: an environment's python is a link, and where that leads there are no libraries.
+    return str(Path(near(own.parent)) / program)
 
 
 def _put(path: Path, text: str) -> None:
