@@ -10,6 +10,7 @@ import pytest
 
 from integrity.clients import properties, security, stores
 from integrity.errors import BadOption
+from tests.report_samples import ROOT
 from tests.secured import KEY_PASSWORD, SECRETS, STORE_PASSWORD, WRONG_PASSWORD, certificates, in_store, jaas, keytool
 
 SASL = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", "sasl.jaas.config": jaas()}
@@ -76,11 +77,12 @@ def test_jaas_lines_as_people_write_them(line):
     [
         ({"security.protocol": "TLS"}, "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
         ({"sasl.mechanism": "GSSAPI"}, "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
+        ({"sasl.mechanism": ""}, "sasl.mechanism is missing; one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
         ({"sasl.mechanism": "PLAIN"}, "PLAIN needs PlainLoginModule"),
         ({"sasl.jaas.config": ""}, "missing or malformed"),
         ({"sasl.jaas.config": "x.ScramLoginModule required username=alice;"}, "has no password"),
-        ({"sasl.login.class": "x"}, "sasl.login.class is not supported"),
-        ({"ssl.engine.factory.class": "x"}, "ssl.engine.factory.class is not supported"),
+        ({"sasl.login.class": "x"}, f"sasl.login.class is not supported; {security.WHICH_ARE}"),
+        ({"ssl.engine.factory.class": "x"}, f"ssl.engine.factory.class is not supported; {security.WHICH_ARE}"),
         ({"security.protocol": "SSL", "ssl.truststore.location": "/no/such"}, "cannot be read"),
         ({"security.protocol": "SSL", "ssl.keystore.location": __file__, "ssl.keystore.type": "PEM"}, "is not PEM"),
         ({"security.protocol": "SSL", "ssl.keystore.location": __file__}, "ssl.keystore.password is missing"),
@@ -98,6 +100,19 @@ def test_what_cannot_be_is_one_line_without_secrets(changes, words):
     assert words in text
     assert "\n" not in text
     assert not any(secret in text for secret in SECRETS)
+
+
+def test_a_missing_mechanism_is_not_taken_for_one_that_nobody_has_named():
+    without = {name: value for name, value in SASL.items() if name != "sasl.mechanism"}
+    with pytest.raises(BadOption, match=r"sasl.mechanism is missing; one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512$"):
+        security.parse(without)
+
+
+def test_where_the_supported_properties_are_listed_is_there():
+    """All that are known are named in that section of that page."""
+    page, title = security.WHICH_ARE.split()[0], security.WHICH_ARE.split('"')[1]
+    section = (ROOT / page).read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
+    assert [name for name in sorted(security.KNOWN) if name not in section] == []
 
 
 def test_secrets_are_known_and_not_shown():

@@ -5,7 +5,8 @@ The properties are those a Java client takes, with its names, defaults and value
 ``security.protocol``
     PLAINTEXT (the default), SSL, SASL_PLAINTEXT, SASL_SSL
 ``sasl.mechanism``, ``sasl.jaas.config``
-    PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, with the user's name and password in the login module's options
+    PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, with the user's name and password in the login module's options; no default,
+    since Java's, GSSAPI, is not supported
 ``ssl.truststore.location``, ``.password``, ``.type``, or ``ssl.truststore.certificates``
     the authorities to trust: PEM, or a JKS or PKCS12 store (read by the packaged keytool); without one, the system's
 ``ssl.keystore.location``, ``.type``, ``.password``, or ``ssl.keystore.certificate.chain`` and ``ssl.keystore.key``
@@ -56,6 +57,9 @@ KNOWN = frozenset(
         "ssl.endpoint.identification.algorithm",
     }
 )
+
+#: Where a person reads which properties are supported.
+WHICH_ARE = 'docs/external.md lists those that are ("Getting in")'
 
 #: What a JAAS line must name as its module, by mechanism.
 _MODULES = {"PLAIN": "PlainLoginModule", "SCRAM-SHA-256": "ScramLoginModule", "SCRAM-SHA-512": "ScramLoginModule"}
@@ -115,7 +119,7 @@ def _parse(items: tuple[tuple[str, str], ...]) -> Security:
     properties = dict(items)
     for name in properties:
         if _is_about_security(name) and name not in KNOWN:
-            raise BadOption(f"client property {name} is not supported")
+            raise BadOption(f"client property {name} is not supported; {WHICH_ARE}")
     protocol = properties.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in PROTOCOLS:
         raise BadOption(f"client property security.protocol is one of {', '.join(PROTOCOLS)}, not {protocol!r}")
@@ -150,7 +154,9 @@ def _is_about_security(name: str) -> bool:
 
 
 def _credentials(properties: Mapping[str, str]) -> dict[str, Any]:
-    mechanism = properties.get("sasl.mechanism", "GSSAPI")
+    mechanism = properties.get("sasl.mechanism", "")
+    if not mechanism:  # Kafka's own clients take GSSAPI then, which nobody has asked for
+        raise BadOption(f"client property sasl.mechanism is missing; one of {', '.join(MECHANISMS)}")
     if mechanism not in MECHANISMS:
         raise BadOption(
             f"client property sasl.mechanism={mechanism} is not supported: one of {', '.join(MECHANISMS)} is"
