@@ -178,6 +178,21 @@ def test_the_matrix_has_a_row_for_each_sabotage_and_a_mark_for_each_check() -> N
     assert lines[2].startswith("(no sabotage)")
 
 
+def test_every_column_is_explained_in_one_sentence() -> None:
+    told = report.meanings()
+    assert list(told) == report.columns()
+    assert (
+        told["duplicated"] == "one message was seen at several offsets (or partitions): the log holds it more than once"
+    )
+    assert told["lost"].endswith("was read by nobody although the final read went to the end of its partition")
+    assert told["nonmonotonic_poll"].endswith("with no seek or rebalance in between"), "the first of two sentences"
+    assert all(20 < len(words) < 220 and "Jepsen" not in words for words in told.values()), told
+    page = html.unescape(report.page([judge(outcome(Job(APPENDS_TWICE, "a"), "duplicated"))], [], 1.0))
+    for column, words in told.items():
+        assert f'<th title="{words}"><span>{column}</span>' in page
+        assert f"<dt>{column}</dt><dd>{words}</dd>" in page
+
+
 def test_words_that_choose_nothing_are_an_error(capsys, tmp_path: Path) -> None:
     assert prove.main(["--only", "no such sabotage", "--reports", str(tmp_path)]) == 1
     assert "no sabotage or scenario contains 'no such sabotage'" in capsys.readouterr().out

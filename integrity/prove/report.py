@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from integrity.anomalies.catalogue import CHECKS, Check
 from integrity.prove.judgement import BY_NAME, Judged
 from integrity.prove.table import ANOMALIES, SABOTAGES
 
@@ -31,6 +32,17 @@ CLEAN = "(no sabotage)"
 def columns() -> list[str]:
     """The checks, in the order of the matrix."""
     return [*ANOMALIES, SENTENCES]
+
+
+def meanings() -> dict[str, str]:
+    """What each of the columns finds, in one sentence: for an anomaly the first of its file's."""
+    found = {name: _first_sentence(CHECKS[name]) for name in ANOMALIES if name in CHECKS}
+    return found | {SENTENCES: "something that the scenario says in a sentence of its own did not hold"}
+
+
+def _first_sentence(check: Check) -> str:
+    whole = check.explanation.partition("\nJepsen:")[0].replace("\n", " ")
+    return whole.removeprefix(f"{check.name}:").strip().partition(". ")[0].rstrip(".")
 
 
 def say(words: str) -> None:
@@ -129,6 +141,7 @@ def page(judged: Sequence[Judged], said: Sequence[str], seconds: float) -> str:
         rows=[(name, found, cells(found), BY_NAME.get(name)) for name, found in grouped(judged).items()],
         columns=columns(),
         legend=LEGEND,
+        meanings=meanings(),
         said=said,
         summary=summary(judged, seconds),
     )
