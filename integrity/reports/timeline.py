@@ -23,6 +23,10 @@ BUCKETS = 80
 #: A share of fewer acknowledgements than this says nothing about rates or latency.
 ENOUGH_FOR_RATES = 1000
 
+#: How long acknowledgements took, by the names that every report shows, as its captions and the documentation say it.
+MEDIAN = "acknowledged after, median (ms)"
+MOST = "acknowledged after, 99 in 100 (ms)"
+
 #: How the words of an event begin that begins an outage, or ends one. Anything else is a moment of its own.
 BEGINS = (
     "stopped", "killed", "frozen", "paused", "crashed", "died", "isolated", "partitioned", "unreachable",
@@ -295,8 +299,7 @@ def _latency(db: duckdb.DuckDBPyConnection, timeline: Timeline) -> None:
     ).fetchone() or (0, None, None)
     if total < ENOUGH_FOR_RATES:
         return
-    timeline.rates["acknowledged after, median (ms)"] = round(p50, 2)
-    timeline.rates["acknowledged after, 99 in 100 (ms)"] = round(p99, 2)
+    timeline.rates |= {MEDIAN: round(p50, 2), MOST: round(p99, 2)}
     rows = db.execute(
         f"""
         SELECT {_bucket("settled_at")} AS bucket, quantile_cont({taken}, 0.5), quantile_cont({taken}, 0.99)

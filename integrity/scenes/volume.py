@@ -14,6 +14,7 @@ from integrity import progress
 from integrity.clients import Publisher, Reader
 from integrity.clients.base import BEGINNING, Partition
 from integrity.history import measures
+from integrity.reports import timeline
 from integrity.scene import Scene
 from integrity.scenes import order, publishers
 from integrity.scenes.threads import run_together
@@ -134,8 +135,8 @@ class Volume:
         half, most = measures.acknowledgement_ms(scene.folder, 0.5, 0.99)
         scene.facts.numbers |= {
             "published and read (messages/s)": round(self._messages / took),
-            "acknowledgement p50 (ms)": round(half, 1),
-            "acknowledgement p99 (ms)": round(most, 1),
+            timeline.MEDIAN: round(half, 1),
+            timeline.MOST: round(most, 1),
         }
 
     def close(self) -> None:
