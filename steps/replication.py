@@ -10,6 +10,7 @@ from integrity.scenes.commits import Commits
 from integrity.scenes.cut_off import CutOff
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
+from integrity.scenes.replaced_disk import ReplacedDisk
 from integrity.scenes.replicas import require_alike
 from integrity.scenes.replication import ROLES, Replication
 from integrity.scenes.transacting import Transacting
@@ -113,6 +114,17 @@ def the_power_fails_at_two(context, role, other):
 @skippable
 def the_power_fails_at_all(context):
     context.scene.part(Outages).lose_power_everywhere()
+
+
+@when("the {role:Role} is killed, and started again with an empty disk")
+@skippable
+def a_disk_is_replaced(context, role):
+    context.scene.part(ReplacedDisk).replace(role)
+
+
+@when("it is elected as the leader of every partition")
+def it_leads_everywhere(context):
+    context.scene.part(ReplacedDisk).lead()
 
 
 @then("all replicas hold the same messages")

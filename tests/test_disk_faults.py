@@ -18,10 +18,12 @@ from integrity.brokers.base import BrokerFailed
 from integrity.brokers.kraft import CLUSTER_ID
 from integrity.clients.base import Connection
 from integrity.errors import NotPossible
-from integrity.faults.disk import DataFiles, checkpoints, damage, own_files, power, segments
+from integrity.faults import process
+from integrity.faults.disk import DataFiles, checkpoints, damage, own_files, power, replacement, segments
 from integrity.faults.disk.files import Refused, prove_own
 from integrity.faults.process import DoesNotComeBack, FaultNotProven
 from integrity.scenes import disk_faults
+from integrity.scenes.replaced_disk import ReplacedDisk
 
 INDEX_BYTES = 1000
 
@@ -226,6 +228,64 @@ def test_indexes_by_which_nothing_is_found_are_nothing_to_lose(data, name):
     index.write_bytes(bytes(INDEX_BYTES))
     assert damage.DAMAGES[name](DataFiles(data), ["orders"]) == 0
     assert index.read_bytes() == bytes(INDEX_BYTES)
+
+
+# -- a disk that is replaced -------------------------------------------------------------------------------
+def test_on_a_disk_that_was_replaced_there_is_nothing(data):
+    a_partition(data, "orders-0", 2, base=12)
+    a_partition(data, "theirs-0", 4)
+    a_partition(data, "orders-1", 0)
+    assert replacement.replace(DataFiles(data), ["orders"]) == replacement.Removed(segments=2, messages=18)
+    assert list(data.iterdir()) == []
+
+
+class Replacing(Harmed):
+    """A scene whose brokers are whole all the time; one has the role, with the directory ids that it has one by one."""
+
+    def __init__(self, folder: Path, ids: list[str]) -> None:
+        super().__init__(folder)
+        self.broker.peek = lambda name: f"node.id=1\ndirectory.id={ids.pop(0)}\n".encode()
+        self._part = SimpleNamespace(
+            holder=lambda role: self.broker,
+            hands_over=lambda node, role: None,
+            recovered=lambda: None,
+            meeting=lambda how: nullcontext(),
+        )
+
+    def part(self, kind):
+        return self._part
+
+
+@pytest.fixture
+def restarting(monkeypatch):
+    """A restart is nothing but what is done while the broker is down."""
+
+    def restart(node, how, *, in_the_middle_of, while_down):
+        with in_the_middle_of:
+            while_down()
+        return process.Restart(how, 1.0, 2.0, 1.0)
+
+    monkeypatch.setattr(process, "restart", restart)
+
+
+def test_what_goes_with_a_disk_is_in_the_report(data, restarting):
+    scene = Replacing(data, ["old", "new"])
+    ReplacedDisk(scene).replace("follower")
+    assert scene.tampered
+    assert scene.facts.numbers["messages removed from broker 1"] == 12
+    assert scene.facts.numbers["segments removed from broker 1"] == 1
+
+
+def test_a_disk_without_messages_that_is_replaced_proves_nothing(data, restarting):
+    scene = Replacing(data, ["old", "new"])
+    scene.topics = ["invoices"]
+    with pytest.raises(FaultNotProven, match="the disk of broker 1 was replaced, and there were no messages on it"):
+        ReplacedDisk(scene).replace("follower")
+
+
+def test_a_broker_that_comes_back_with_the_directory_it_had_proves_nothing(data, restarting):
+    with pytest.raises(FaultNotProven, match="was to come back with a new log directory, and has old again"):
+        ReplacedDisk(Replacing(data, ["old", "old"])).replace("follower")
 
 
 # -- what the broker makes of it --------------------------------------------------------------------------

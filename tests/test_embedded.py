@@ -22,6 +22,7 @@ from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import driver, wire
 from integrity.faults import process
+from integrity.faults.disk import DataFiles
 from integrity.faults.network import Proxy
 from integrity.waiting import WaitTimeout, attended, nothing, wait_until
 
@@ -220,6 +221,20 @@ def test_a_broker_that_does_not_come_back_says_in_one_line_what_was_done_to_it_a
         "broker 1 died on its own after it was killed (java.lang.RuntimeException: Stored node id 99"
     )
     assert any("Exiting Kafka due to fatal exception" in each for each in tail)
+
+
+def test_a_folder_that_was_emptied_is_formatted_for_the_same_node_of_the_same_cluster(own, monkeypatch):
+    monkeypatch.setattr(embedded.subprocess, "Popen", lambda *_, **__: None)
+
+    def said() -> list[str]:
+        own._launch()
+        return own.peek("meta.properties").decode().splitlines()
+
+    first = said()
+    assert said() == first
+    DataFiles(own.data_directory).clear()
+    differing = [(old, new) for old, new in zip(first, said(), strict=True) if old != new]
+    assert [old.partition("=")[0] for old, _ in differing] == ["directory.id"]
 
 
 def test_a_taken_port_is_a_clear_failure(own):

@@ -45,3 +45,15 @@ Feature: Acknowledged messages survive what happens to several of three brokers
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
       And all replicas hold the same messages
+
+  Rule: A broker whose disk was replaced is given everything by the others
+    Its new disk is formatted for the same broker of the same cluster. It is let in, and may lead, when it has caught up.
+    Not promised: that a message survives which only the old disk had; or that a cluster survives an empty disk, on which
+    its account of itself is gone as well, while another broker is away.
+
+    Scenario: Nothing is lost when a follower comes back with an empty disk, and leads
+      When the follower is killed, and started again with an empty disk
+      And it is elected as the leader of every partition
+      Then the work goes on
+      And every acknowledged message is read once, in order and unchanged
+      And all replicas hold the same messages

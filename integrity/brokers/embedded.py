@@ -136,7 +136,8 @@ class EmbeddedBroker(Broker):
         (self.data_directory / BALLAST).unlink()
 
     def _launch(self) -> None:
-        if not self.data_directory.exists():
+        # Empty, it was replaced: as with every image that takes KAFKA_*, the next start formats it.
+        if not self.data_directory.exists() or not any(self.data_directory.iterdir()):
             jvm.format_storage(self._distribution, self.data_directory, self.config.node)
         self.server_properties = self._settings()
         (self._folder / "server.properties").write_text(kraft.properties(self.server_properties))

@@ -110,11 +110,11 @@ def start_flags(distribution: Distribution) -> list[str]:
 
 
 def format_storage(distribution: Distribution, folder: Path, node: int) -> None:
-    """Make ``folder`` the empty data directory of node ``node``.
+    """Make ``folder``, which is empty or not there, the data directory of node ``node``.
 
     A copy of the storage formatted once, under a directory id of its own; without that copy, StorageTool.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     formatted = distribution.home / "formatted" / "bootstrap.checkpoint"
     if not formatted.exists():
         formatted = _run_storage_tool(distribution, folder.parent / "format") / "bootstrap.checkpoint"

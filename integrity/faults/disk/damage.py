@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from integrity.faults.disk import checkpoints, segments
-from integrity.faults.disk.files import DataFiles
+from integrity.faults.disk.files import METADATA, DataFiles
 
 #: Bytes of an entry in an offset index: an offset and a place, neither of which is 0 in the first one.
 INDEX_ENTRY = 8
@@ -143,15 +142,5 @@ def forge_clean_shutdown(files: DataFiles, topics: Collection[str]) -> int:
 
 @in_words("all its data is gone")
 def empty(files: DataFiles, topics: Collection[str]) -> int:
-    """Delete everything except what says whose folder it is, as if the broker's volume had been replaced."""
-    gone = 0
-    for path in sorted(files.root.iterdir()):
-        if path.name in ("meta.properties", "bootstrap.checkpoint"):
-            continue
-        files.inside(path)
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-        gone += 1
-    return gone
+    """Delete everything except what says whose folder it is."""
+    return files.clear(keep=(METADATA, "bootstrap.checkpoint"))

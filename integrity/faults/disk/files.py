@@ -8,8 +8,9 @@ to a cluster that this suite formatted. After that every path is checked to lie 
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from integrity.errors import NotPossible
 
 #: KRaft's own log. Kafka flushes every append to it before anything depends on it, so no power loss takes from it.
 METADATA_LOG = "__cluster_metadata"
+
+#: Says of a log directory whose it is, and what its own id is.
+METADATA = "meta.properties"
 
 _PARTITION = re.compile(r"(?P<topic>[A-Za-z0-9._-]+)-(?P<number>\d+)")
 
@@ -60,6 +64,16 @@ class DataFiles:
         """The ``.log`` files of a partition's folder, in the order of their offsets."""
         return [self.inside(path) for path in sorted(partition.glob("*.log")) if path.stem.isdigit()]
 
+    def clear(self, keep: Collection[str] = ()) -> int:
+        """Delete everything in the folder but what has one of these names; returns how many entries that were."""
+        gone = [self.inside(path) for path in sorted(self.root.iterdir()) if path.name not in keep]
+        for path in gone:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        return len(gone)
+
 
 @contextmanager
 def own_files(broker: Broker) -> Iterator[DataFiles]:
@@ -86,6 +100,6 @@ def prove_own(folder: Path) -> None:
     is_lent = any(parent.parent == temporary and parent.name.startswith(LENT_PREFIX) for parent in place.parents)
     if not place.is_relative_to(of_runs) and not is_lent:
         raise Refused(f"{folder} is not a folder of this suite's")
-    meta = place / "meta.properties"
+    meta = place / METADATA
     if not meta.is_file() or f"cluster.id={CLUSTER_ID}" not in meta.read_text().split():
         raise Refused(f"{folder} does not say that it belongs to a cluster of this suite's")
