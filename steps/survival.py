@@ -18,7 +18,7 @@ register_type(Count=count, Down=one_of(*WAYS_DOWN))
 
 
 # -- topics and times -----------------------------------------------------------------------------------
-@then("the topic has {partitions:Count} partitions and the settings it was made with")
+@then("the topic has {partitions:Count} partitions and the settings as they were made and changed")
 def the_topic_is_as_it_was(context, partitions):
     assert_that(keepsakes.partition_counts(context.scene), equal_to([partitions]), "partitions")
     kept = context.scene.part(Keepsakes)["settings"]

@@ -34,6 +34,11 @@ def a_topic_with_settings(context, partitions):
     keepsakes.create_topic_with(context.scene, partitions, {row["setting"]: row["value"] for row in context.table})
 
 
+@given("these settings of it were changed")
+def settings_were_changed(context):
+    keepsakes.change_settings(context.scene, {row["setting"]: row["value"] for row in context.table})
+
+
 @given("{partitions:Count} partitions were added to it")
 def partitions_were_added(context, partitions):
     keepsakes.add_partitions(context.scene, partitions)

@@ -3,18 +3,27 @@ Feature: Topics keep their settings, their partitions and their messages' times
   broker at the moment it is acknowledged.
 
   Rule: A topic is after a crash as it was made and changed before
+    What is said of it is in force as well: a topic that is compacted takes no message without a key, as these are, and
+    this one is no longer.
     Not promised: where the messages of a key go once there are more partitions.
 
-    Scenario: A topic keeps its settings and its added partitions when the broker is killed
+    Scenario: A topic keeps its settings, what was changed of them, and its added partitions when the broker is killed
       Given a running broker
       And a topic with 2 partitions and the settings
         | setting           | value   |
         | cleanup.policy    | compact |
         | compression.type  | zstd    |
         | max.message.bytes | 654321  |
+      And these settings of it were changed
+        | setting           | value  |
+        | cleanup.policy    | delete |
+        | max.message.bytes | 765432 |
       And 3 partitions were added to it
       When the broker is killed and started again
-      Then the topic has 5 partitions and the settings it was made with
+      Then the topic has 5 partitions and the settings as they were made and changed
+      When a publisher sends 3,000 messages to all partitions in turn
+      Then every one of 5 partitions holds messages
+      And every acknowledged message is read once, in order and unchanged
 
   Rule: Messages are found by their time as before
     Not promised: anything about the time of a message that its publisher did not set; it is that of the client's clock,

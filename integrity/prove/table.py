@@ -45,13 +45,13 @@ UNDER_LOAD = "Nothing is lost when the broker is killed in the middle of publish
 ALL_ENDED = "Transactions of several publishers over several topics are seen whole or not at all"
 BEHIND_OPEN = "The last stable offset passes no open transaction while others publish and commit behind it"
 COMES_BACK = "A consumer group that comes back goes on where it had committed"
-SETTINGS = "A topic keeps its settings and its added partitions when the broker is killed"
+SETTINGS = "A topic keeps its settings, what was changed of them, and its added partitions when the broker is killed"
 
 # Sentences that compare what the history does not hold.
 SAME_MESSAGES = "a new reader gets the same messages from the beginning"
 HANDED_ALL = "every group is handed every message"
 NOT_TWICE = "no group is handed a message twice"
-SETTINGS_KEPT = "the topic has 5 partitions and the settings it was made with"
+SETTINGS_KEPT = "the topic has 5 partitions and the settings as they were made and changed"
 
 _ALSO_COMPARED = {SAME_MESSAGES: "the scenario compares the two readers by itself as well"}
 

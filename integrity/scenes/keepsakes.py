@@ -40,6 +40,13 @@ def create_topic_with(scene: Scene, partitions: int, settings: Mapping[str, str]
     scene.part(Keepsakes).keep("settings", dict(settings))
 
 
+def change_settings(scene: Scene, settings: Mapping[str, str]) -> None:
+    """Change these settings of the first topic, some that it was made with; the broker has acknowledged that."""
+    with scene.driver.admin(scene.connection) as admin:
+        admin.set_configs(scene.topics[0], settings)
+    scene.part(Keepsakes).keep("settings", scene.part(Keepsakes)["settings"] | settings)
+
+
 def add_partitions(scene: Scene, more: int) -> None:
     """Give every topic so many partitions more."""
     with scene.driver.admin(scene.connection) as admin:
@@ -55,7 +62,7 @@ def partition_counts(scene: Scene) -> list[int]:
 
 
 def settings_now(scene: Scene) -> dict[str, str]:
-    """What the first topic's settings are now, of those it was made with."""
+    """What the first topic's settings are now, of those it was made with or given later."""
     with scene.driver.admin(scene.connection) as admin:
         found = admin.configs(scene.topics[0])
     return {name: found.get(name, "") for name in scene.part(Keepsakes)["settings"]}
