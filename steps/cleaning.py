@@ -16,7 +16,9 @@ def a_broker_that_cleans_up(context):
     context.scene.use_broker(cleaning.QUICK_CLEANING)
 
 
-@given("{rounds:Count} values for each of {keys:Count} keys were acknowledged, and the deletion of {deleted:Count}")
+@given(
+    "{rounds:Count} values for each of {keys:Count} keys were acknowledged on both, and the deletion of {deleted:Count}"
+)
 def values_were_acknowledged(context, rounds, keys, deleted):
     cleaning.publish_values(context.scene, keys, rounds, deleted)
 
@@ -26,8 +28,8 @@ def aged_messages_were_acknowledged(context, old, new):
     cleaning.publish_aged(context.scene, old, new)
 
 
-@given("the topic was compacted")
-def the_topic_was_compacted(context):
+@given("both topics were compacted")
+def both_topics_were_compacted(context):
     cleaning.wait_for_compaction(context.scene)
 
 
@@ -45,6 +47,11 @@ def the_broker_has_noted(context):
 @then("a reader finds the latest value of each key, and no deleted key")
 def a_reader_finds_the_latest(context):
     assert_that(cleaning.wrong_values(context.scene), nothing(), "keys without their latest value")
+
+
+@then("a reader of the topic that keeps deletions finds every one of them")
+def a_reader_finds_the_deletions(context):
+    assert_that(cleaning.missing_deletions(context.scene), nothing(), "deletions that are gone")
 
 
 @then("what was removed stays removed")

@@ -49,6 +49,11 @@ def a_compacted_topic(context, partitions):
     context.scene.create_topic(partitions, **cleaning.COMPACTED)
 
 
+@given("a topic with {partitions:Count} partitions that keeps the latest value of each key, and deletions for a day")
+def a_compacted_topic_that_keeps_deletions(context, partitions):
+    cleaning.create_topic_with_deletions(context.scene, partitions)
+
+
 @given("a topic with {partitions:Count} partitions that keeps messages for a day")
 def a_topic_for_a_day(context, partitions):
     context.scene.create_topic(partitions, **cleaning.KEEPS_A_DAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from integrity.clients.base import Partition, Record
@@ -28,8 +29,9 @@ COMPACTED = {
     "segment.ms": "100",
 }
 
-#: A topic that keeps messages for a day, in segments of an hour.
+#: For a topic that keeps messages for a day, in segments of an hour, and for one that keeps tombstones so long.
 DAY_MS = 24 * 3600 * 1000
+KEEPS_DELETIONS = {"delete.retention.ms": str(DAY_MS)}
 KEEPS_A_DAY = {"retention.ms": str(DAY_MS), "segment.ms": str(3600 * 1000)}
 
 #: Seconds, before timeout_factor, for the broker to have cleaned.
@@ -42,11 +44,13 @@ CLOSING_AT_MOST = 1_000_000
 class Cleaned:
     """What a scenario's topics must hold after cleaning: a part of the scene.
 
-    latest: each key's last value, None where the last one was a tombstone. begins: where each partition must begin.
+    latest: each key's last value, by topic, None where the last one was a tombstone. keeping: the topics that keep
+    tombstones. begins: where each partition must begin.
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.latest: dict[bytes, bytes | None] = {}
+        self.latest: dict[tuple[str, bytes], bytes | None] = {}
+        self.keeping: set[str] = set()
         self.begins: dict[Partition, int] = {}
 
     def close(self) -> None:
@@ -54,28 +58,34 @@ class Cleaned:
 
 
 # -- compaction -----------------------------------------------------------------------------------------
-def publish_values(scene: Scene, keys: int, rounds: int, deleted: int) -> None:
-    """Publish a value for each key, so many times over, then delete so many keys (a tombstone each).
+def create_topic_with_deletions(scene: Scene, partitions: int) -> None:
+    """A topic of latest values that keeps tombstones for a day."""
+    topic = scene.create_topic(partitions, **COMPACTED | KEEPS_DELETIONS)
+    scene.part(Cleaned).keeping.add(topic)
 
-    Compaction may remove every value but a key's last one, and the tombstones themselves.
+
+def publish_values(scene: Scene, keys: int, rounds: int, deleted: int) -> None:
+    """Publish to every topic a value for each key, so many times over, then delete so many keys (a tombstone each).
+
+    Compaction may remove every value but a key's last one, and where they are not kept the tombstones themselves.
     """
     cleaned = scene.part(Cleaned)
-    topic = scene.topics[0]
 
-    def messages() -> Iterator[Message]:
+    def messages(topic: str) -> Iterator[Message]:
         for number in range(keys * rounds):
             yield Message(topic, b"value %d" % number, key=b"key %d" % (number % keys))
         for number in range(deleted):
             yield Message(topic, None, key=b"key %d" % number)
 
-    sent = list(messages())
+    sent = [message for topic in scene.topics for message in messages(topic)]
     with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
         publisher.send_many(sent)
         publishers.acknowledged(publisher, len(sent))
-        last = {message.key: sequence for sequence, message in enumerate(sent)}
+        last = {(message.topic, message.key): sequence for sequence, message in enumerate(sent)}
         for sequence, message in enumerate(sent):
-            cleaned.latest[message.key] = message.value
-            if last[message.key] != sequence or message.value is None:
+            cleaned.latest[message.topic, message.key] = message.value
+            superseded = last[message.topic, message.key] != sequence
+            if superseded or (message.value is None and message.topic not in cleaned.keeping):
                 scene.recorder.row("excused", None, None, None, None, publisher.id, sequence, sequence, "compaction")
 
 
@@ -83,57 +93,75 @@ def wait_for_compaction(scene: Scene) -> None:
     """Wait until the broker has compacted every partition; for that their newest segments must be closed first.
 
     A segment is closed by the first message that comes when it is old enough, so messages of one key more are sent.
+    Compacted is what has lost half of its records, and the tombstones that it does not keep: those go only when it is
+    compacted once more, so that by then the others could have gone as well.
     """
-    before = _held(scene)
-    with scene.driver.admin(scene.connection) as admin:
-        places = sorted(admin.leaders(scene.topics[0]))
-    closing = [Message(scene.topics[0], b"closes a segment", key=b"closing", partition=number) for number in places]
+    before = _held(_records(scene))
+    keeping = scene.part(Cleaned).keeping
+    closing = [Message(topic, b"closes a segment", key=b"closing", partition=number) for topic, number in before]
     with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
         scene.recorder.row("excused", None, None, None, None, publisher.id, 0, CLOSING_AT_MOST, "compaction")
+        left: list[str] = []
 
         def compacted() -> bool:
             for message in closing:
                 publisher.send_and_wait(message)
-            now = _held(scene)
-            return all(now[place] < before[place] / 2 for place in before)
+            records = _records(scene)
+            now = _held(records)
+            left[:] = [
+                f"{place(where)} holds {now[where]} of {before[where]}"
+                for where in before
+                if now[where] >= before[where] / 2
+            ]
+            tombstones = sum(record.value is None and record.topic not in keeping for record in records)
+            left.extend([f"{tombstones} deletions are there that are not kept"] if tombstones else [])
+            return not left
 
         wait_until(
             compacted,
             what="every partition to be compacted",
             seconds=CLEANING_SECONDS,
             check=scene.connection.check,
+            detail=lambda: "; ".join(left),
             poll_seconds=0.2,
         )
 
 
-def _held(scene: Scene) -> dict[int, int]:
-    """How many records each partition of the topic holds."""
-    held: dict[int, int] = {}
-    for record in _records(scene):
-        held[record.partition] = held.get(record.partition, 0) + 1
-    return held
+def _held(records: Sequence[Record]) -> dict[Partition, int]:
+    """How many of the records each partition holds."""
+    return Counter((record.topic, record.partition) for record in records)
 
 
 def _records(scene: Scene) -> Sequence[Record]:
-    """The topic's records, read without being recorded.
+    """The topics' records, read without being recorded.
 
     Raises AssertionError when a partition could not be read to its end: what stands behind would seem to be removed.
     """
     with scene.driver.reader(scene.connection) as reader:
-        result = reader.read_to_end(scene.topics[0], READ_SECONDS, keep=True)
+        result = reader.read_to_end(scene.topics, READ_SECONDS, keep=True)
     result.require_complete()
     return result.records
 
 
 def wrong_values(scene: Scene) -> list[str]:
     """Each key for which a reader who keeps its last value does not end up with the latest one, in words."""
-    found = {record.key: record.value for record in _records(scene)}
-    wrong = []
-    for key, wanted in scene.part(Cleaned).latest.items():
-        value = found.get(key)
-        if value != wanted:
-            wrong.append(f"{key!r} has {_in_words(value)} instead of {_in_words(wanted)}")
-    return wrong
+    found = {(record.topic, record.key): record.value for record in _records(scene)}
+    return [
+        f"{key!r} of {topic} has {_in_words(found.get((topic, key)))} instead of {_in_words(wanted)}"
+        for (topic, key), wanted in scene.part(Cleaned).latest.items()
+        if found.get((topic, key)) != wanted
+    ]
+
+
+def missing_deletions(scene: Scene) -> list[str]:
+    """Each deleted key whose tombstone is to be kept, and is not read, in words."""
+    cleaned = scene.part(Cleaned)
+    found = {(record.topic, record.key) for record in _records(scene) if record.value is None}
+    return [
+        f"that of {key!r} of {topic}"
+        for (topic, key), value in cleaned.latest.items()
+        if value is None and topic in cleaned.keeping and (topic, key) not in found
+    ]
 
 
 def _in_words(value: bytes | None) -> str:
