@@ -6,6 +6,7 @@ from hamcrest import assert_that, empty, equal_to, is_not
 from integrity.faults.process import WAYS_DOWN
 from integrity.matchers import intact
 from integrity.scenes import keepsakes, retries
+from integrity.scenes.commits import Commits
 from integrity.scenes.groups import Groups
 from integrity.scenes.keepsakes import Keepsakes
 from integrity.scenes.load import Load
@@ -58,6 +59,11 @@ def the_group_has_the_same_members(context):
 def the_group_gets_to_the_end(context):
     context.scene.part(Load).finish()
     context.scene.part(Groups).finish()
+
+
+@given("an earlier group has committed an offset in every partition")
+def an_earlier_group_has_committed(context):
+    context.scene.part(Commits).commit()
 
 
 # -- publishers -----------------------------------------------------------------------------------------

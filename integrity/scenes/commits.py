@@ -26,9 +26,10 @@ class Commits:
         self._scene = scene
         self._committed: dict[str, dict[Partition, int]] = {}
 
-    def commit(self, coordinator: Broker) -> None:
-        """Let a group of this coordinator's commit an offset in every partition, and be gone."""
-        scene, group = self._scene, _group_of(self._scene, coordinator)
+    def commit(self, coordinator: Broker | None = None) -> None:
+        """Let a group, of this coordinator's or of whoever's, commit an offset in every partition, and be gone."""
+        scene = self._scene
+        group = _some_name() if coordinator is None else _group_of(scene, coordinator)
         offsets = {(topic, number): number + 1 for topic in scene.topics for number in range(scene.partitions[topic])}
         with scene.driver.reader(scene.connection, group=group) as reader:
             reader.assign(dict.fromkeys(offsets, 0))
@@ -59,7 +60,11 @@ def _group_of(scene: Scene, coordinator: Broker) -> str:
     """A name of no group yet, whose coordinator would be this broker. Raises FaultNotProven for want of one."""
     cluster = as_cluster(scene.broker)
     for _ in range(NAMES):
-        name = f"group-{uuid.uuid4().hex[:8]}"
+        name = _some_name()
         if cluster.coordinator(administration.GROUP, name) is coordinator:
             return name
     raise FaultNotProven(f"of {NAMES} groups none would have {coordinator.label} as its coordinator")
+
+
+def _some_name() -> str:
+    return f"group-{uuid.uuid4().hex[:8]}"
