@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from integrity.brokers.base import Broker
 from integrity.brokers.cluster import ROLE_SECONDS
 from integrity.faults import process
 from integrity.scene import Scene
 from integrity.scenes.load import Load
-from integrity.scenes.replication import Replication
+from integrity.scenes.replication import FOLLOWER, Replication
 from integrity.waiting import WaitTimeout, wait_until
 
 #: The broker's reason, NOT_ENOUGH_REPLICAS (19), in the words of kafka-python and of librdkafka.
@@ -25,9 +27,8 @@ def refuse_for_a_while(scene: Scene) -> None:
     """
     replication, load = scene.part(Replication), scene.part(Load)
     whole = len(replication.state().replicas)
-    node = replication.holder("follower")
 
-    def refused() -> None:
+    def refused(node: Broker) -> None:
         # Those under way counted first: what is acknowledged between the two looks is counted twice, not left out.
         most = load.open + load.acknowledged
         replication.wait_for_in_sync(whole - 1)
@@ -44,7 +45,12 @@ def refuse_for_a_while(scene: Scene) -> None:
         if not any(TOO_FEW.search(reason) for reason in reasons):
             raise AssertionError(f"publishing was refused, but not as too few replicas are in sync: {reasons}")
 
-    process.restart(node, "killed", in_the_middle_of=load.meeting("killed"), while_down=refused)
+    def kill(node: Broker, check: Callable[[], None]) -> None:
+        process.restart(
+            node, "killed", in_the_middle_of=load.meeting("killed", check), while_down=lambda: refused(node)
+        )
+
+    replication.at_holder(FOLLOWER, kill)
     replication.recovered()
 
 

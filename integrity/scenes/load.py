@@ -23,7 +23,7 @@ from integrity.scenes.following import Following
 from integrity.scenes.sending import MOST_UNSETTLED, Sending
 from integrity.scenes.stalls import Stuck
 from integrity.scenes.worker import Worker
-from integrity.waiting import WaitTimeout, wait_until
+from integrity.waiting import WaitTimeout, nothing, wait_until
 
 #: What a message's value has unless a scenario says otherwise.
 MESSAGE_BYTES = 100
@@ -245,21 +245,22 @@ class Load:
         )
         return sum(sending.counts["acknowledged"] for sending in waiting)
 
-    def meeting(self, how: str) -> AbstractContextManager:
+    def meeting(self, how: str, check: Callable[[], None] = nothing) -> AbstractContextManager:
         """Within it a broker is taken down (a key of WAYS_DOWN), and that is to meet messages that are under way.
 
         A stop waits for those, and lasts, as does a command of somebody's: publishers that hurried all the while would
-        only slow it down. Raises Stalled as ``in_the_middle``.
+        only slow it down. check, and what it raises besides: as ``in_the_middle``.
         """
-        return self.in_the_middle(hurried=how == "killed" and self._scene.broker.kind != "external")
+        return self.in_the_middle(hurried=how == "killed" and self._scene.broker.kind != "external", check=check)
 
     @contextmanager
-    def in_the_middle(self, *, hurried: bool = True) -> Iterator[None]:
+    def in_the_middle(self, *, hurried: bool = True, check: Callable[[], None] = nothing) -> Iterator[None]:
         """Whatever is done within is done in the middle of publishing: it begins when each publisher has messages under
         way, and none of them makes a pause (hurried: until the end of it).
 
         How many were under way then is one of the report's numbers: the fewest, of several times. Only the publishers
-        of this load are meant. Raises Stalled when one of them has nothing under way within the bound.
+        of this load are meant. check: raises what speaks against doing it after all, when they have been waited for.
+        Raises Stalled when one of them has nothing under way within the bound.
         """
         under_way = 0
 
@@ -279,6 +280,7 @@ class Load:
                     "every publisher at work to have messages under way",
                     lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
                 )
+            check()
             if self._sending:
                 numbers, name = self._scene.facts.numbers, "under way at the fault, at least"
                 numbers[name] = min(under_way, int(numbers.get(name, under_way)))

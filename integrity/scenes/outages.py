@@ -62,25 +62,27 @@ class Outages:
     def lose_power(self, roles: Sequence[str]) -> None:
         """Kill the holders of these roles at the same time, take away what they had not flushed, and start them.
 
-        A broker that has several of the roles, as when one has passed on while they were asked after, is one broker.
-        Raises FaultNotProven when nothing of the scene's topics was taken from one of them.
+        A broker that has several of the roles is one broker; leader and follower are two.
+        Raises FaultNotProven when the roles have passed on by then, again and again, or when nothing of the scene's
+        topics was taken from one of them.
         """
-        self._lose_power(list(dict.fromkeys(self._replication.holder(role) for role in roles)))
+        self._replication.at_holders(roles, self._lose_power)
 
     def lose_power_everywhere(self) -> None:
         """The same for every broker, whatever their roles are."""
         self._lose_power(self._replication.cluster.nodes)
 
-    def _lose_power(self, nodes: Sequence[Broker]) -> None:
-        self._take_down(nodes, "killed")
+    def _lose_power(self, holders: Sequence[Broker], check: Callable[[], None] = nothing) -> None:
+        nodes = list(dict.fromkeys(holders))
+        self._take_down(nodes, "killed", check)
         for node in nodes:
             self.cut(node)
         self._replication.cluster.each(process.bring_back, nodes)
         self._replication.recovered()
 
-    def _take_down(self, nodes: Sequence[Broker], how: str) -> None:
-        """Raises RestartNotProven when one of them still accepts connections afterwards."""
-        with self._scene.part(Load).meeting(how):
+    def _take_down(self, nodes: Sequence[Broker], how: str, check: Callable[[], None] = nothing) -> None:
+        """check: as in Load.meeting. Raises RestartNotProven when one of them still accepts connections afterwards."""
+        with self._scene.part(Load).meeting(how, check):
             self._replication.cluster.each(process.WAYS_DOWN[how], nodes)
         for node in nodes:
             if not node.refuses_connections():

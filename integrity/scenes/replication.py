@@ -1,15 +1,17 @@
 """Topics on three brokers, the roles those have, and what happens to the holder of a role while clients work.
 
-A role is looked up at the moment of the fault. Before its holder comes back the others lead all that it led, and,
-except in a storm, have its role as well (a follower's nobody has to take over) and have seen the work go on without it.
-In the end every replica is in sync again.
+Whoever was looked up as the holder of a role has it at the moment of the fault. Before it comes back the others lead
+all that it led, and, except in a storm, have its role as well (a follower's nobody has to take over) and have seen the
+work go on without it. In the end every replica is in sync again.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 from integrity.brokers import administration
 from integrity.brokers.base import Broker
@@ -24,6 +26,15 @@ from integrity.waiting import wait_until
 
 #: A frozen broker is kept so for at least this many of its sessions: long enough to be given up by its controller.
 SESSIONS = 1.5
+
+#: How often the holders of roles are looked up where a role passes on before anything is done to them.
+LOOKS = 3
+
+T = TypeVar("T")
+
+
+class PassedOn(process.FaultNotProven):
+    """Something was to be done to the holder of a role, who does not have it any more."""
 
 
 class Replication:
@@ -120,11 +131,56 @@ class Replication:
         self._scene.note(node.label, f"is the {role}")
         return node
 
+    def at_holder(self, role: str, fault: Callable[[Broker, Callable[[], None]], T]) -> T:
+        """Do this fault to the holder of the role: ``at_holders`` for one."""
+        return self.at_holders([role], lambda nodes, check: fault(nodes[0], check))
+
+    def at_holders(self, roles: Sequence[str], fault: Callable[[Sequence[Broker], Callable[[], None]], T]) -> T:
+        """Do this fault to the holders of these roles, and return what it returns.
+
+        A role may pass on, on a busy machine, while it is waited for what the fault is to meet. So the fault is given
+        the brokers, in this order, and a check to make right before anything is done to them: where they do not have
+        their roles any more it ends there, and is begun anew with those who have, when every replica is in sync again.
+        Raises PassedOn, which says how it stands, when that happens LOOKS times; Stalled, and what the fault raises.
+        """
+        looks = 0
+        while True:
+            looks += 1
+            holders = {role: self.holder(role) for role in roles}
+            try:
+                return fault(list(holders.values()), partial(self._require, holders))
+            except PassedOn as passed_on:
+                self._scene.note("the cluster", "passed a role on", str(passed_on))
+                if looks == LOOKS:
+                    raise
+                self.wait_until_whole()
+
+    def _require(self, holders: Mapping[str, Broker]) -> None:
+        """Raise PassedOn unless each of these brokers has its role at this moment."""
+        follower = holders.get(FOLLOWER)
+        if follower is not None and follower in (holders.get(LEADER), holders.get(BOTH)):
+            raise PassedOn(f"{follower.label} was taken for the leader and for its follower")
+        for role, node in holders.items():
+            if stands := self._passed_on(role, node):
+                raise PassedOn(f"{node.label} was to be met as the {role}, and is not that any more: {stands}")
+
+    def _passed_on(self, role: str, node: Broker) -> str:
+        """How it stands where the broker does not have the role any more; empty when it has it."""
+        if role == FOLLOWER:
+            state, number = self.state(), node.config.node
+            # One that has dropped out of sync is given up already.
+            follows = state.leader not in (number, -1) and number in state.in_sync
+            return "" if follows else f"the partition is {state}"
+        now = ROLES[role](self)
+        if role == BOTH and now is node:
+            now = self.cluster.controller()
+        return "" if now is node else f"that is {now.label}"
+
     def led_by(self, node: Broker) -> list[str]:
-        """The partitions of the scene's topics that the broker leads or nobody does."""
+        """The partitions of the scene's topics that the broker leads."""
         number = node.config.node
         states = self.cluster.states(self._scene.topics).items()
-        return [f"{topic}-{p}" for (topic, p), state in states if state.leader in (number, -1)]
+        return [f"{topic}-{p}" for (topic, p), state in states if state.leader == number]
 
     def require_other_leaders(self) -> None:
         """Raise FaultNotProven unless partitions had another leader, as the one they had was taken down."""
@@ -135,49 +191,62 @@ class Replication:
     def restart(self, role: str, how: str, times: int = 1) -> None:
         """Take the holder of the role down, see the work go on without it, start it; so many times."""
         for _ in range(times):
-            node = self.holder(role)
-            led = self.led_by(node)
-            if role == GROUP_COORDINATOR:
-                self._scene.part(Commits).commit(node)
-            done = process.restart(
-                node,
-                how,
-                in_the_middle_of=self._meeting(how),
-                while_down=lambda node=node: self.hands_over(node, role),
-            )
-            self.had_other_leaders.update(led)
+            done = self.at_holder(role, partial(self._restart, role, how))
             self._scene.facts.numbers[f"{role} {how} and back (s)"] = round(done.took, 2)
             self.recovered()
 
+    def _restart(self, role: str, how: str, node: Broker, check: Callable[[], None]) -> process.Restart:
+        led: list[str] = []
+
+        def right_before() -> None:
+            check()
+            led.extend(self.led_by(node))
+
+        if role == GROUP_COORDINATOR:
+            self._scene.part(Commits).commit(node)
+        done = process.restart(
+            node,
+            how,
+            in_the_middle_of=self._meeting(how, right_before),
+            while_down=lambda: self.hands_over(node, role),
+        )
+        self.had_other_leaders.update(led)
+        return done
+
     @contextmanager
-    def _meeting(self, how: str) -> Iterator[None]:
+    def _meeting(self, how: str, check: Callable[[], None]) -> Iterator[None]:
         """Within, a broker is taken down, and meets what is under way: messages, or a transaction."""
-        with self._scene.part(Transacting).in_the_middle(), self._scene.part(Load).meeting(how):
+        with self._scene.part(Transacting).in_the_middle(), self._scene.part(Load).meeting(how, check):
             yield
 
     def freeze(self, role: str) -> None:
         """Freeze the holder of the role until the work goes on without it, and thaw it."""
-        node = self.holder(role)
-        at_least = SESSIONS * process.session_seconds(node)
-        frozen = process.freeze_and_thaw(
-            node,
-            in_the_middle_of=self._scene.part(Load).in_the_middle(),
-            until=lambda: self.hands_over(node, role),
-            at_least=at_least,
-        )
+
+        def freeze(node: Broker, check: Callable[[], None]) -> float:
+            return process.freeze_and_thaw(
+                node,
+                in_the_middle_of=self._scene.part(Load).in_the_middle(check=check),
+                until=lambda: self.hands_over(node, role),
+                at_least=SESSIONS * process.session_seconds(node),
+            )
+
+        frozen = self.at_holder(role, freeze)
         self._scene.facts.numbers[f"{role} frozen for (s)"] = round(frozen, 2)
         self.recovered()
 
     def storm(self, role: str, times: int) -> None:
         """Kill whoever has the role as soon as somebody has it, so many times, each time starting the killed one."""
-        for _ in range(times):
-            node = self.holder(role)
+
+        def kill(node: Broker, check: Callable[[], None]) -> None:
             process.restart(
                 node,
                 "killed",
-                in_the_middle_of=self._meeting("killed"),
-                while_down=lambda node=node: self.others_lead(node),
+                in_the_middle_of=self._meeting("killed", check),
+                while_down=lambda: self.others_lead(node),
             )
+
+        for _ in range(times):
+            self.at_holder(role, kill)
         self.recovered()
 
     def hands_over(self, node: Broker, role: str) -> None:
@@ -247,8 +316,9 @@ class Replication:
         """Nothing is under way."""
 
 
-#: A role that nobody has to take over.
+#: A role that nobody has to take over, and that which excludes it.
 FOLLOWER = "follower"
+LEADER = "leader"
 
 #: Whoever has this role keeps what groups have committed.
 GROUP_COORDINATOR = "coordinator of the group"
@@ -259,7 +329,7 @@ BOTH = "leader and controller"
 #: The roles of brokers, in the features' words: of the first partition of the scene's first topic, of its one group, of
 #: its transactions.
 ROLES: dict[str, Callable[[Replication], Broker]] = {
-    "leader": Replication.leader,
+    LEADER: Replication.leader,
     BOTH: Replication.leader,
     FOLLOWER: lambda replication: replication.followers()[0],
     "controller": lambda replication: replication.cluster.controller(),
