@@ -14,15 +14,18 @@ import pytest
 
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.cluster import Cluster
+from integrity.clients import Message, NotAcknowledged, Receipt
 from integrity.faults.network import ProxyFailed, between
 from integrity.faults.network.fault import Fault
 from integrity.faults.process import FaultNotProven
 from integrity.history.schema import TABLES, UNKNOWN
+from integrity.scenes import cut_off as scenes_cut_off
 from integrity.scenes.cut_off import CutOff
 from integrity.scenes.following import Following
 from integrity.scenes.load import Load
-from integrity.scenes.replication import Replication
+from integrity.scenes.replication import PassedOn, Replication
 from integrity.scenes.sending import MOST_UNSETTLED, Sending
+from integrity.waiting import nothing
 from tests.histories import History
 from tests.test_on_disk import batch, segment
 
@@ -51,7 +54,9 @@ def cut_off(folder: Path, history: History, *held: int) -> CutOff:
         pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name].arrow), folder / name / "part-0.parquet")
     nodes = [node(f"broker {n}", folder / f"broker-{n}", count) for n, count in enumerate(held, start=1)]
     replication = SimpleNamespace(cluster=SimpleNamespace(nodes=nodes))
-    scene = SimpleNamespace(part=lambda _: replication, verdict=lambda: None, folder=folder, topics=["t"])
+    scene = SimpleNamespace(
+        part=lambda _: replication, verdict=lambda: None, folder=folder, topics=["t"], note=lambda *_: None
+    )
     part = CutOff(scene)
     part._stranded_publisher, part._stranded = STRANDED, {1, 2}
     return part
@@ -104,6 +109,52 @@ def test_a_leader_that_acknowledges_what_it_alone_has_breaks_a_promise(tmp_path,
     part._stored = lambda publisher, node: {1, 2} if node is leader else set(range(held_by_others))
     with pytest.raises(raised, match=words):
         part._strand(publisher, leader)
+
+
+def test_what_only_the_old_leader_had_is_handed_out_to_nobody_who_asks_it(tmp_path, monkeypatch):
+    """It is the tail of its log, behind what all in sync have; who reads from it must not get that."""
+    part = cut_off(tmp_path, history(), 1, 3, 1)
+    leader = part._replication.cluster.nodes[1]
+    handed = [(1, 4), (STRANDED, 0), None, (1, 1)]
+    monkeypatch.setattr(scenes_cut_off, "handed_out", lambda node, place, offset: iter(handed))
+    part._read_from(leader, 0)
+    assert "broker 2 handed out 2 while it was cut off" not in part.stranded_that_were_seen()
+    handed += [(STRANDED, 1), (STRANDED, 2)]
+    part._read_from(leader, 0)
+    assert "broker 2 handed out 2 while it was cut off" in part.stranded_that_were_seen()
+
+
+@pytest.mark.parametrize(
+    ("handed", "held", "words"),
+    [
+        ([], 3, "broker 1 was cut off, and does not hand out what it had acknowledged before"),
+        ([(STRANDED, 0)], 1, "broker 1 was asked for what it alone had, and had given it up"),
+    ],
+    ids=["it hands out nothing", "it has nothing"],
+)
+def test_a_leader_that_has_nothing_to_hand_out_shows_nothing(tmp_path, monkeypatch, handed, held, words):
+    part = cut_off(tmp_path, history(), held)
+    monkeypatch.setattr(scenes_cut_off, "handed_out", lambda node, place, offset: iter(handed))
+    with pytest.raises(FaultNotProven, match=words):
+        part._read_from(part._replication.cluster.nodes[0], 0)
+
+
+@pytest.mark.parametrize("passed_on", [True, False])
+def test_a_leader_that_takes_no_message_before_it_is_cut_off_may_lead_no_more(tmp_path, monkeypatch, passed_on):
+    part, message = cut_off(tmp_path, history(), 1), Message("t", b"")
+    receipt = Receipt(0, UNKNOWN, None, None, "NotLeaderForPartitionError")
+
+    def refuse(*_: object) -> None:
+        raise NotAcknowledged(message, receipt)
+
+    def check() -> None:
+        if passed_on:
+            raise PassedOn("broker 2 leads")
+
+    knows_it = nullcontext(SimpleNamespace(send_and_wait=refuse))
+    monkeypatch.setattr(part, "_publisher_that_knows_only", lambda node: knows_it)
+    with pytest.raises(PassedOn if passed_on else NotAcknowledged):
+        part._isolate_leader(part._replication.cluster.nodes[0], check)
 
 
 def test_what_the_old_leader_never_had_may_be_taken_by_the_next_one(tmp_path):
@@ -314,11 +365,14 @@ def test_healing_lifts_all_it_can_and_the_rest_when_it_is_tried_again(severable)
     assert not cluster.is_usable()
 
 
-def test_a_cut_that_fails_is_healed_by_the_scenario(severable, monkeypatch):
+def test_a_cut_that_fails_is_healed_by_the_scenario(severable):
     cluster, proxy, _ = severable(3)
-    replication = SimpleNamespace(cluster=cluster, holder=lambda role: cluster.node(1), in_the_middle=nullcontext)
+    replication = SimpleNamespace(
+        cluster=cluster,
+        at_holder=lambda role, fault: fault(cluster.node(1), nothing),
+        in_the_middle=lambda check: nullcontext(),
+    )
     part = CutOff(SimpleNamespace(part=lambda kind: replication))
-    monkeypatch.setattr(part, "_publisher_that_knows_only", lambda node: nullcontext())
     with pytest.raises(ProxyFailed, match="command 3 failed"):
         part.isolate("follower")
     assert proxy.in_force == []

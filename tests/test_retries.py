@@ -11,8 +11,10 @@ import pytest
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import Connection, driver
 from integrity.faults.network import Proxy, Reply, answers
+from integrity.faults.process import FaultNotProven
 from integrity.runs import Run
-from integrity.scenes import retries
+from integrity.scenes import fetching, retries
+from integrity.scenes.fetching import fetch
 
 NOT_LEADER = 6
 CORRUPT_MESSAGE = 2
@@ -45,6 +47,33 @@ def test_a_batch_is_sent_until_a_leader_takes_it(run: Run, broker: EmbeddedBroke
         scene = SimpleNamespace(connection=Connection(proxy.bootstrap_servers), broker=broker)
         assert retries._produce(scene, (topic, 0), batch, lambda: proxy.bootstrap_servers) == 1
         assert fenced.count == 2
+
+
+def test_everything_from_an_offset_on_is_handed_out(
+    broker: EmbeddedBroker, sent: tuple[str, bytes], monkeypatch
+) -> None:
+    """In portions; of the first batch what stands before that offset is left out."""
+    topic, _ = sent
+    with driver("kafka-python").publisher(broker.connection, batch_bytes=1000) as publisher:
+        publisher.publish(topic, 40)
+        assert publisher.flush(10) == 0
+    asked = []
+    monkeypatch.setattr(fetching, "PORTION", 1)
+    monkeypatch.setattr(fetching, "fetch", lambda *given: asked.append(given) or fetch(*given))
+    assert list(fetching.handed_out(broker, (topic, 0), 3)) == [(publisher.id, sequence) for sequence in range(2, 40)]
+    assert len(asked) > 3
+    assert list(fetching.handed_out(broker, (topic, 0), 41)) == []
+
+
+@pytest.mark.parametrize(
+    ("partition", "offset", "told"), [(1, 0, "does not answer as the leader"), (0, 7, "answers .*=1")]
+)
+def test_a_broker_that_cannot_hand_out_what_it_is_asked_for_shows_nothing(
+    broker: EmbeddedBroker, sent: tuple[str, bytes], partition: int, offset: int, told: str
+) -> None:
+    words = rf"{broker.label} is asked for {sent[0]}-{partition} from offset {offset} on, and {told}"
+    with pytest.raises(FaultNotProven, match=words):
+        list(fetching.handed_out(broker, (sent[0], partition), offset))
 
 
 def test_a_batch_that_is_refused_is_said(broker: EmbeddedBroker, sent: tuple[str, bytes]) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from integrity.brokers.base import Broker
-from integrity.clients import Publisher
+from integrity.clients import Message, NotAcknowledged, Publisher
 from integrity.endings import end_all
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.history import on_disk
 from integrity.history.database import connect
-from integrity.scene import Scene
+from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scenes.fetching import handed_out
 from integrity.scenes.load import Load
 from integrity.scenes.publishers import acknowledged
-from integrity.scenes.replication import Replication
+from integrity.scenes.replication import LEADER, Replication
 from integrity.waiting import wait_until
 
 #: Messages sent to a leader that has been cut off, which it can store and never acknowledge.
@@ -37,28 +39,40 @@ class CutOff:
         #: The publisher whose messages only the leader that was cut off had, and their sequence numbers.
         self._stranded_publisher: int | None = None
         self._stranded: set[int] = set()
+        #: That they were handed out while it was cut off, in words.
+        self._handed_out: list[str] = []
 
     # -- a broker from the others -------------------------------------------------------------------------
     def isolate(self, role: str) -> None:
         """Cut the holder of the role off from the other brokers until the work goes on without it, then heal."""
-        replication, cluster = self._replication, self._replication.cluster
-        node = replication.holder(role)
-        leads = role == "leader"
+        self._replication.at_holder(role, self._isolate_leader if role == LEADER else self._isolate)
+        self._replication.recovered()
+
+    def _isolate_leader(self, node: Broker, check: Callable[[], None]) -> None:
         with self._publisher_that_knows_only(node) as publisher:
-            if leads:
-                publisher.publish(self._scene.topics[0], 1)
-                acknowledged(publisher, 1)
             try:
-                with self._scene.part(Load).in_the_middle():
-                    cluster.isolate(node)
-                if leads:
-                    self._strand(publisher, node)
-                    self._publish_to_the_others(node)
-                else:
-                    replication.goes_on_without(node)
-            finally:
-                cluster.heal()
-        replication.recovered()
+                first = publisher.send_and_wait(Message(self._scene.topics[0], b"first", partition=0), PUBLISH_SECONDS)
+            except NotAcknowledged:
+                check()
+                raise
+
+            def be_alone() -> None:
+                self._strand(publisher, node)
+                self._read_from(node, first.offset)
+                self._publish_to_the_others(node)
+
+            self._isolate(node, check, be_alone)
+
+    def _isolate(self, node: Broker, check: Callable[[], None], until: Callable[[], None] | None = None) -> None:
+        try:
+            with self._scene.part(Load).in_the_middle(check=check):
+                self._replication.cluster.isolate(node)
+            if until is not None:
+                until()
+            else:
+                self._replication.goes_on_without(node)
+        finally:
+            self._replication.cluster.heal()
 
     def _publisher_that_knows_only(self, node: Broker) -> Publisher:
         return self._scene.driver.publisher(
@@ -93,6 +107,22 @@ class CutOff:
         self._stranded_publisher, self._stranded = publisher.id, stored
         self._scene.note(node.label, "has stored", f"{len(stored)} messages that no follower has")
 
+    def _read_from(self, node: Broker, offset: int) -> None:
+        """Let somebody read from the leader that is cut off, from this acknowledged message on, all that it hands out.
+
+        Raises FaultNotProven when it does not hand out that one, or has given up by then what it alone had stored.
+        """
+        place = (self._scene.topics[0], 0)
+        its = {each[1] for each in handed_out(node, place, offset) if each and each[0] == self._stranded_publisher}
+        if 0 not in its:
+            raise FaultNotProven(f"{node.label} was cut off, and does not hand out what it had acknowledged before")
+        # It was in the log while it was asked for if it is now.
+        if not self._stranded <= self._stored(self._stranded_publisher, node):
+            raise FaultNotProven(f"{node.label} was asked for what it alone had, and had given it up")
+        if seen := its & self._stranded:
+            self._handed_out.append(f"{node.label} handed out {len(seen)} while it was cut off")
+        self._scene.note(node.label, "was read from", f"{len(its)} messages of that publisher were handed out")
+
     def _publish_to_the_others(self, node: Broker) -> None:
         """Let somebody who asks the others publish; a client that reaches the old leader may go on believing it."""
         self._replication.others_lead(node)
@@ -110,12 +140,12 @@ class CutOff:
             return {row.sequence for row in rows if row.publisher == publisher}
 
     def stranded_that_were_seen(self) -> list[str]:
-        """Where messages that only the old leader had were seen: acknowledged, read, on a broker; in words."""
+        """Where messages that only the old leader had were seen: handed out, kept, acknowledged, read; in words."""
         if self._stranded_publisher is None:
             raise FaultNotProven("no message was left to a leader that was cut off")
         self._scene.verdict()
         cluster = self._replication.cluster
-        found = [
+        found = self._handed_out + [
             f"{node.label} holds {len(its)}"
             for node in cluster.nodes
             if (its := self._stored(self._stranded_publisher, node) & self._stranded)

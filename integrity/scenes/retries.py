@@ -10,15 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kafka.errors import (
-    LeaderNotAvailableError,
-    NotEnoughReplicasAfterAppendError,
-    NotEnoughReplicasError,
-    NotLeaderForPartitionError,
-    RequestTimedOutError,
-    UnknownTopicOrPartitionError,
-)
-from kafka.protocol.consumer import FetchRequest
 from kafka.protocol.producer import ProduceRequest
 
 from integrity.brokers import probe
@@ -28,30 +19,15 @@ from integrity.errors import SuiteError
 from integrity.faults.disk import own_files, segments
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import publishers
+from integrity.scenes.fetching import ANSWER_SECONDS, NOT_NOW, fetch
 from integrity.scenes.load import Load
 from integrity.scenes.replication import Replication
 from integrity.waiting import scaled, wait_until
 
-#: The last version that names topics instead of giving their ids; and one of Fetch.
+#: The last version that names topics instead of giving their ids.
 VERSION = 9
-FETCH_VERSION = 11
 
-#: Nothing was appended, as the partition has no leader here, or nobody can tell: a client sends such a batch again. A
-#: broker that was busy for longer than its session is fenced, and leads nothing until its next heartbeat.
-NOT_NOW = frozenset(
-    error.errno
-    for error in (
-        UnknownTopicOrPartitionError,
-        LeaderNotAvailableError,
-        NotLeaderForPartitionError,
-        RequestTimedOutError,
-        NotEnoughReplicasError,
-        NotEnoughReplicasAfterAppendError,
-    )
-)
-
-#: Seconds for an answer, and, before timeout_factor, for a broker that leads and takes the batch.
-ANSWER_SECONDS = 10.0
+#: Seconds, before timeout_factor, for a broker that leads and takes the batch.
 LEADER_SECONDS = 30.0
 
 
@@ -99,7 +75,7 @@ class SentAgain:
         leader = self._scene.part(Replication).leader
         with self._scene.part(Load).going_on():
             batch = wait_until(
-                lambda: _fetch(leader().bootstrap_servers, self._place, self._offset),
+                lambda: _stored(leader().bootstrap_servers, self._place, self._offset),
                 what=f"a leader of {self._place[0]}-{self._place[1]} to hand out what was sent",
                 seconds=LEADER_SECONDS,
                 check=self._scene.broker.check_alive,
@@ -116,23 +92,19 @@ class SentAgain:
         """Nothing is under way."""
 
 
-def _fetch(address: str, place: Partition, offset: int) -> Stored | None:
+def _stored(address: str, place: Partition, offset: int) -> Stored | None:
     """The batch that begins at that offset, or None when the broker does not lead the partition now, or is silent.
 
     Raises AssertionError when it leads, and has no such batch.
     """
-    topic, number = place
-    part = FetchRequest.FetchTopic.FetchPartition(partition=number, fetch_offset=offset, partition_max_bytes=1)
-    request = FetchRequest[FETCH_VERSION](topics=[FetchRequest.FetchTopic(topic=topic, partitions=[part])])
-    try:
-        answer = probe.ask(address, request, ANSWER_SECONDS).responses[0].partitions[0]
-    except OSError:
-        return None
-    if answer.error_code in NOT_NOW:
+    answer = fetch(address, place, offset)
+    if answer is None:
         return None
     content = bytes(answer.records or b"")
     if answer.error_code or int.from_bytes(content[:8]) != offset or not content:
-        raise AssertionError(f"the message acknowledged at offset {offset} of {topic}-{number} is not there: {answer}")
+        raise AssertionError(
+            f"the message acknowledged at offset {offset} of {place[0]}-{place[1]} is not there: {answer}"
+        )
     length = int.from_bytes(content[8:12])
     return Stored(content[: 12 + length], offset)
 
