@@ -8,7 +8,8 @@ Feature: Acknowledged messages survive the loss of any one of three brokers
     Given three running brokers
 
   Rule: When a broker goes down, the others take over and the work goes on before it is back
-    The publishers are idempotent and wait for all replicas in sync, so nothing they send again is there twice.
+    The publishers are idempotent and wait for all replicas in sync, so nothing they send again is there twice. A broker
+    that is back gets what it has missed.
     Not promised: how soon the others notice; while they do not, clients wait.
 
     Scenario Outline: Nothing is lost or doubled when the <role> is <taken down> in the middle of publishing
@@ -20,6 +21,7 @@ Feature: Acknowledged messages survive the loss of any one of three brokers
       And that message is sent again
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
+      And all replicas hold the same messages
 
       Examples:
         | role       | taken down |

@@ -28,6 +28,7 @@ Feature: There is one history, whoever is cut off from whom
       When the controller is cut off from the other brokers until they go on without it, and connected again
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
+      And all replicas hold the same messages
 
   Rule: Clients that cannot reach a broker go on when they reach it again
     The brokers reach each other all the time, so there is no reason for them to choose another leader. A reader that is

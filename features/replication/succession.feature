@@ -26,6 +26,7 @@ Feature: Acknowledged messages survive lost successors and silent leaders
       When whoever is the leader is killed and started again, 3 times in a row
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
+      And all replicas hold the same messages
 
   Rule: A broker that falls silent is given up, and does no harm when it is back
     It wakes up believing that it still has its role, and finds that the others have gone on without it.
@@ -38,6 +39,7 @@ Feature: Acknowledged messages survive lost successors and silent leaders
       When the <role> is frozen until the others have given it up, and thawed
       Then the work goes on
       And every acknowledged message is read once, in order and unchanged
+      And all replicas hold the same messages
 
       Examples:
         | role       |
