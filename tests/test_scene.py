@@ -42,6 +42,7 @@ from integrity.scenes import (
     member,
     publishers,
     reading,
+    sending,
     sending_again,
 )
 from integrity.scenes.copying import Copying
@@ -210,7 +211,7 @@ def test_a_group_that_does_not_go_on_is_stalled_and_not_an_error_of_the_suite(
 def test_work_has_to_go_on_in_every_partition(scene: Scene, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A publisher gets on as a whole although nothing it sends to one of the partitions is ever acknowledged."""
     monkeypatch.setattr(load, "PROGRESS_SECONDS", 3.0)
-    monkeypatch.setattr(load, "PUBLISH_SECONDS", 3.0)  # what it waits for the outcome of what is never acknowledged
+    monkeypatch.setattr(sending, "PUBLISH_SECONDS", 3.0)  # what it waits for the outcome of what is never acknowledged
     topic = scene.create_topic(partitions=3)
 
     def refuse_the_last(answer, exchange):
