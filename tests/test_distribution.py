@@ -81,13 +81,6 @@ def test_a_download_that_does_not_match_the_lock_is_refused(copy, monkeypatch):
     assert not list(copy.glob("fetching-*")), "nothing half-fetched is left behind"
 
 
-def test_a_version_that_does_not_exist_is_one_line(tmp_path):
-    with pytest.raises(Unavailable) as caught:
-        distribution.fetch("4.999.0", tmp_path)
-    assert "4.999.0" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_no_network_and_an_empty_cache_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(Unavailable, match="cannot be reached") as caught:
