@@ -1,6 +1,7 @@
--- poll_skip: a reader passed over a record: it was handed a lower and a higher offset of the partition, with no seek or
--- rebalance in between, and not this one, although somebody saw it there (or it is known from its acknowledgement) and the
--- reader may see it. That it was handed the record before or after, when it had been told to go there, is no excuse.
+-- poll_skip: a reader passed over a record: with no seek or rebalance in between it was handed a lower and a higher offset
+-- of the partition and not this one, although somebody saw it there and the reader may see it.
+-- Known is also what was acknowledged there, where no final read could tell that it is lost. That the reader was handed
+-- the record before or after, when it had been told to go there, is no excuse.
 -- Jepsen: poll-skip, int-poll-skip
 -- Legal when: between its nearest lower and its nearest higher offset the reader was told to seek in the partition, or
 -- was assigned it or lost it (table assignments); the record may have been removed (table excused); the offset holds no
