@@ -79,7 +79,13 @@ def test_masking(name: str, value: str, shown: str) -> None:
 
 @pytest.mark.parametrize("between", BETWEEN)
 @pytest.mark.parametrize("quoted", [shlex.quote, in_double_quotes, backslashed])
-@pytest.mark.parametrize("option", ["--password ", "-Dssl.key.password=", "--pass "])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--password ", "-Dssl.key.password=", "--pass ", "DB_PASS=", "db.pwd=", "x | env SSHPASS=", "sshpass -p ",
+        "/bin/sshpass -vp", "-u me:", "-sku me:", "-ume:", "--user me:", "--auth=me:", "--proxy-user me:",
+    ],
+)  # fmt: skip
 def test_a_commands_secret_is_hidden_whole_however_it_is_quoted(option, quoted, between):
     inner = f"kafkactl {option}{quoted(secret(between))} stop"
     assert shlex.split(inner)[-1] == "stop"
@@ -97,6 +103,55 @@ def test_a_commands_secret_is_hidden_whole_however_it_is_quoted(option, quoted, 
         assert "stop" in shown
         assert "HUNT" not in masking.mask_command(shlex.split(command))
         assert secret(between) in masking.secrets_in(command)
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("quoted", [shlex.quote, in_double_quotes])
+@pytest.mark.parametrize("before", ["-u me:", "--auth me:", "env SSHPASS=", "DB_PWD="])
+def test_a_secret_is_hidden_whole_where_what_is_before_it_is_quoted_as_well(before, quoted, between):
+    option, _, name = before.rpartition(" ")
+    shown = masking.masked("command", f"kafkactl {option} {quoted(name + secret(between))} stop")
+    assert "HUNT" not in shown
+    assert shown.startswith("kafkactl")
+    assert shown.endswith(" stop")
+    assert "me:" in shown or "me:" not in before
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("sshpass -p hunter2 ssh -p 2222 me@host", "sshpass -p ******** ssh -p 2222 me@host"),
+        ("sshpass -v -P Word: -phunter2 ssh host", "sshpass -v -P Word: -p******** ssh host"),
+        ("env SSHPASS=hunter2 sshpass -e ssh host", "env SSHPASS=******** sshpass -e ssh host"),
+        ("curl -sku admin:hunter2 https://host/stop", "curl -sku admin:******** https://host/stop"),
+        ("ssh host 'curl --user a:hunter2 x'", "ssh host 'curl --user a:******** x'"),
+        ("docker exec -it -u kafka:kafka c curl -u me:hunter2", "docker exec -it -u kafka:kafka c curl -u me:********"),
+        ("curl -u 'me:hunter2 hunter2", "curl -u 'me:********"),
+    ],
+)
+def test_of_what_a_command_is_handed_the_secret_alone_is_hidden(command, shown):
+    assert masking.masked("stop_command", command) == shown
+    assert masking.mask_inside(f"+ {command}") == f"+ {shown}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ssh -p 2222 me@host stop",
+        "sshpass -f file ssh -p 2222 host",
+        "docker run -p 9092:9092 kafka",
+        "docker compose -p stage stop kafka",
+        "docker exec -u kafka:kafka kafka-1 kafka-server-stop.sh",
+        "docker run --name kafka -u 1000:1000 image",
+        "sudo -u kafka kafka-server-stop.sh",
+        "kafkactl -u http://broker-1:8080 stop",
+        "all tests pass: 5",
+        "make by.pass 5",
+    ],
+)
+def test_what_only_looks_like_it_is_not_hidden(command):
+    assert masking.masked("stop_command", command) == command
+    assert masking.secrets_in(command) == set()
 
 
 @pytest.mark.parametrize("between", BETWEEN)

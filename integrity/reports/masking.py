@@ -1,9 +1,9 @@
 """Hides secrets in whatever is printed, reported or kept: values under a telling name, and those that are known.
 
-Two ways, and a text goes both: by the name before it (``--password hunter2``, ``token=...``), which needs the text's
-quoting to tell where the secret ends; and by its value, wherever that is, in every form that shells, JSON and property
-files give it. A command is taken apart as a shell would, also a command inside a command, so that its secrets are known
-whole. In doubt too much is hidden.
+Two ways, and a text goes both: by the name before it (``--password hunter2``, ``token=...``; integrity.reports.handed
+has those that tell less), which needs the text's quoting to tell where the secret ends; and by its value, wherever
+that is, in every form that shells, JSON and property files give it. A command is taken apart as a shell would, also a
+command inside a command, so that its secrets are known whole. In doubt too much is hidden.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shlex
 import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
 
+from integrity.reports import handed
 from integrity.reports.text import clean
 
 MASK = "********"
@@ -45,23 +46,16 @@ _NAME = (
 )
 _SCHEME = r"(?:(?:Bearer|Basic|Token)\s+)?"
 _SCHEME_FIRST = re.compile(_SCHEME, re.IGNORECASE)
-#: In quotes; what goes on for longer than this is taken for a quote that never closes.
-_IN_DOUBLE = r"\"(?:\\.|[^\"\\]){0,8192}+\""
-_IN_SINGLE = r"'[^']{0,8192}+'"
 #: ``'--password=a b'``, ``"token: a b"``: the quote before the name closes after the value.
 _QUOTED_WITH_NAME = [
-    re.compile(
-        rf"(?<=')(?P<before>{_NAME}\s*[=:]\s*)(?P<value>(?:'\"'\"'|'\\''|[^'\n]){{1,8192}}+)(?=')", re.IGNORECASE
-    ),
-    re.compile(rf"(?<=\")(?P<before>{_NAME}\s*[=:]\s*)(?P<value>(?:\\.|[^\"\\\n]){{1,8192}}+)(?=\")", re.IGNORECASE),
+    re.compile(rf"(?<={quote}){_NAME}\s*[=:]\s*{within}(?={quote})", re.IGNORECASE)
+    for quote, within in handed.WITHIN.items()
+] + handed.QUOTED
+#: Any other.
+_AFTER_NAME = [
+    re.compile(rf"(?:{_NAME}\\*[\"']?\s*[=:]\s*{_SCHEME}|(?=-){_NAME}\s+){handed.VALUE}", re.IGNORECASE),
+    *handed.BARE,
 ]
-#: Any other: in quotes, as one word of a shell's may be; in quotes that are escaped; in ones that never close; or none.
-_AFTER_NAME = re.compile(
-    rf"(?P<before>{_NAME}\\*[\"']?\s*[=:]\s*{_SCHEME}|(?=-){_NAME}\s+)"
-    rf"(?P<value>(?:{_IN_DOUBLE}|{_IN_SINGLE})(?:{_IN_DOUBLE}|{_IN_SINGLE}|\\.|[^\s'\"\\,;)\]}}])*+"
-    r"|(?P<escape>\\+[\"']).{0,8192}?(?P=escape)|[\"'].*+|(?:\\.|[^\s\\])++\\?|\\)",
-    re.IGNORECASE,
-)
 _ADDRESS_USER = re.compile(r"(?<=://)[^/\s@:]*:[^/\s]+(?=@)")
 
 #: A word of a command that names and holds something: ``--password=x``, ``stop_command=...``, ``Authorization: ...``.
@@ -77,9 +71,16 @@ def masked(name: str, value: object, secrets: Iterable[str] = ()) -> str:
 def mask_inside(text: str) -> str:
     """``text`` with the values of passwords, secrets and tokens hidden, as in ``--password hunter2``."""
     for pattern in _QUOTED_WITH_NAME:
-        text = pattern.sub(rf"\g<before>{MASK}", text)
-    text = _AFTER_NAME.sub(lambda match: f"{match['before']}{MASK}{_stray_quote(match['value'])}", text)
+        text = pattern.sub(_without_value, text)
+    for pattern in _AFTER_NAME:
+        text = pattern.sub(lambda match: _without_value(match, _stray_quote(match["value"])), text)
     return _ADDRESS_USER.sub(MASK, text)
+
+
+def _without_value(match: re.Match[str], after: str = "") -> str:
+    if not handed.hands_over(match):
+        return match[0]
+    return f"{match.string[match.start() : match.start('value')]}{MASK}{after}"
 
 
 def mask_command(command: str | Sequence[str], secrets: Iterable[str] = (), depth: int = DEPTH) -> str:
@@ -104,7 +105,7 @@ def _mask_word(word: str, found: set[str], depth: int) -> str:
     before, inner = "", word
     if (named := _NAMED.fullmatch(word)) is not None:
         before, inner = word[: named.start("value")], named["value"]
-        if inner and _TELLING.search(named["name"]):
+        if inner and _tells(named):
             return before + MASK
     if depth and _split(inner) not in (None, [], [inner]):
         return before + mask_command(inner, found, depth - 1)
@@ -116,14 +117,16 @@ def secrets_in(command: str | Sequence[str], depth: int = DEPTH) -> set[str]:
     found: set[str] = set()
     words: Sequence[str] | None = command if not isinstance(command, str) else _split(command)
     if isinstance(command, str):
-        found |= {_unquoted(match["value"]) for match in _AFTER_NAME.finditer(command)}
+        matches = (match for pattern in _AFTER_NAME for match in pattern.finditer(command))
+        found |= {_unquoted(match["value"]) for match in matches if handed.hands_over(match)}
+    found |= set(handed.in_words(words or ()))
     awaited = False
     for word in words or ():
         if awaited:
             found.add(word)
         named = _NAMED.fullmatch(word)
-        name, value = (named["name"], named["value"]) if named is not None else (word, "")
-        telling = _TELLING.search(name) is not None and (named is not None or word.startswith("-"))
+        value = named["value"] if named is not None else ""
+        telling = _tells(named) if named is not None else word.startswith("-") and _TELLING.search(word) is not None
         if telling:
             found |= {value, _SCHEME_FIRST.sub("", value)}
         elif depth and _split(word) != [word]:
@@ -132,6 +135,12 @@ def secrets_in(command: str | Sequence[str], depth: int = DEPTH) -> set[str]:
     # In double quotes a shell has two more escapes than Python's shlex knows.
     found |= {re.sub(r"\\([$`])", r"\1", secret) for secret in found}
     return {secret for secret in found if secret.strip("*")}
+
+
+def _tells(named: re.Match[str]) -> bool:
+    """Whether the name in a word of that form is that of something to be hidden."""
+    is_variable = named.string[named.end("name") : named.start("value")] == "="
+    return bool(_TELLING.search(named["name"]) or (is_variable and handed.VARIABLE.search(named["name"])))
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
