@@ -184,7 +184,10 @@ def test_each_way_to_be_kept_out_is_one_clear_line(cluster, case, words):
         "no client certificate": (cluster.mutual, without(cluster.certified(), "key")),
         "plaintext": (cluster.secure, {}),
         "TLS where there is none": (cluster.plain, cluster.certified()),
-        "SASL where there is none": (cluster.plain, cluster.properties(security__protocol="SASL_PLAINTEXT")),
+        "SASL where there is none": (
+            cluster.plain,
+            without(cluster.properties(security__protocol="SASL_PLAINTEXT"), "ssl."),
+        ),
         "wrong store password": (cluster.secure, cluster.properties(**store)),
         "wrong key password": (cluster.mutual, cluster.certified(ssl__key__password=WRONG_PASSWORD)),
         "nobody there": ("127.0.0.1:9", cluster.properties()),

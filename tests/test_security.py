@@ -15,6 +15,8 @@ from tests.secured import KEY_PASSWORD, SECRETS, STORE_PASSWORD, WRONG_PASSWORD,
 
 SASL = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", "sasl.jaas.config": jaas()}
 
+TLS = {"security.protocol": "SASL_SSL"}
+
 
 @pytest.mark.parametrize(
     ("text", "found"),
@@ -83,14 +85,20 @@ def test_jaas_lines_as_people_write_them(line):
         ({"sasl.jaas.config": "x.ScramLoginModule required username=alice;"}, "has no password"),
         ({"sasl.login.class": "x"}, f"sasl.login.class is not supported; {security.WHICH_ARE}"),
         ({"ssl.engine.factory.class": "x"}, f"ssl.engine.factory.class is not supported; {security.WHICH_ARE}"),
-        ({"security.protocol": "SSL", "ssl.truststore.location": "/no/such"}, "cannot be read"),
-        ({"security.protocol": "SSL", "ssl.keystore.location": __file__, "ssl.keystore.type": "PEM"}, "is not PEM"),
-        ({"security.protocol": "SSL", "ssl.keystore.location": __file__}, "ssl.keystore.password is missing"),
-        ({"security.protocol": "SSL", "ssl.keystore.type": "JCEKS"}, "one of JKS, PKCS12, PEM, not 'JCEKS'"),
-        ({"security.protocol": "SSL", "ssl.keystore.password": "x"}, "for PEM: ssl.key.password"),
-        ({"security.protocol": "SSL", "ssl.truststore.certificates": "x"}, "ssl.truststore"),
-        ({"security.protocol": "SSL", "ssl.keystore.key": "x"}, "belong together"),
-        ({"security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "x"}, "https or empty"),
+        ({**TLS, "ssl.truststore.location": "/no/such"}, "cannot be read"),
+        ({**TLS, "ssl.truststore.type": "JCEKS"}, "ssl.truststore.type is one of JKS, PKCS12, PEM, not 'JCEKS'"),
+        ({**TLS, "ssl.truststore.location": __file__, "ssl.truststore.certificates": "x"}, "exclude each other"),
+        ({**TLS, "ssl.keystore.location": __file__, "ssl.keystore.type": "PEM"}, "is not PEM"),
+        ({**TLS, "ssl.keystore.location": __file__}, "ssl.keystore.password is missing"),
+        ({**TLS, "ssl.keystore.type": "JCEKS"}, "ssl.keystore.type is one of JKS, PKCS12, PEM, not 'JCEKS'"),
+        ({**TLS, "ssl.keystore.password": "x"}, "for PEM: ssl.key.password"),
+        ({**TLS, "ssl.truststore.certificates": "x"}, "ssl.truststore"),
+        ({**TLS, "ssl.keystore.key": "x"}, "belong together"),
+        (
+            {**TLS, "ssl.keystore.location": __file__, "ssl.keystore.certificate.chain": "x", "ssl.keystore.key": "x"},
+            "ssl.keystore.location and ssl.keystore.certificate.chain, ssl.keystore.key exclude each other",
+        ),
+        ({**TLS, "ssl.endpoint.identification.algorithm": "x"}, "https or empty"),
     ],
 )
 def test_what_cannot_be_is_one_line_without_secrets(changes, words):
@@ -113,6 +121,38 @@ def test_where_the_supported_properties_are_listed_is_there():
     page, title = security.WHICH_ARE.split()[0], security.WHICH_ARE.split('"')[1]
     section = (ROOT / page).read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
     assert [name for name in sorted(security.KNOWN) if name not in section] == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "more", "words"),
+    [
+        (
+            "",
+            {},
+            "sasl.jaas.config, sasl.mechanism are not used with security.protocol=PLAINTEXT: give SASL_PLAINTEXT or",
+        ),
+        ("PLAINTEXT", {"sasl.mechanism": ""}, "property sasl.jaas.config is not used with security.protocol=PLAINTEXT"),
+        ("SSL", {}, "not used with security.protocol=SSL: give SASL_PLAINTEXT or SASL_SSL, or leave out what is"),
+        ("ssl", {"ssl.truststore.type": "PEM"}, "security.protocol=SSL: give SASL_SSL, or"),
+        ("SASL_PLAINTEXT", {"ssl.truststore.type": "PEM"}, "property ssl.truststore.type is not used with"),
+        ("", {"sasl.mechanism": "", "sasl.jaas.config": "", "ssl.key.password": SECRETS[0]}, "give SSL or SASL_SSL"),
+    ],
+)
+def test_what_the_protocol_has_no_use_for_is_refused(protocol, more, words):
+    """Who gave a password or an authority counts on its being asked for."""
+    with pytest.raises(BadOption) as caught:
+        security.parse(
+            {name: value for name, value in (SASL | {"security.protocol": protocol} | more).items() if value}
+        )
+    text = str(caught.value)
+    assert words in text
+    assert "\n" not in text
+    assert not any(secret in text for secret in SECRETS)
+
+
+def test_a_property_without_a_value_is_none():
+    empty = {"sasl.jaas.config": "", "ssl.truststore.type": "", "ssl.endpoint.identification.algorithm": ""}
+    assert security.parse(empty) == security.Security()
 
 
 def test_secrets_are_known_and_not_shown():

@@ -16,7 +16,9 @@ The properties are those a Java client takes, with its names, defaults and value
 ``ssl.endpoint.identification.algorithm``
     https (the default), or empty: then the host's name is not compared with the certificate
 
-Other ``security.``, ``sasl.`` and ``ssl.`` properties are refused: leaving one out could weaken what was asked for.
+Other ``security.``, ``sasl.`` and ``ssl.`` properties are refused: leaving one out could weaken what was asked for. So
+are those that the protocol has no use for, which Kafka's own clients leave out with a warning, and two places for one
+thing, as they do.
 What is no matter of security (``acks``, ``client.id`` ...) is the suite's own to choose; see ``left_out``.
 Source: kafka.apache.org/documentation, "Producer Configs" and "Security"; KIP-651 (PEM).
 """
@@ -26,7 +28,7 @@ from __future__ import annotations
 import functools
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,12 @@ KNOWN = frozenset(
 
 #: Where a person reads which properties are supported.
 WHICH_ARE = 'docs/external.md lists those that are ("Getting in")'
+
+#: A place for something, and those that nothing can be at as well.
+_EXCLUDES = {
+    "ssl.truststore.location": ("ssl.truststore.certificates",),
+    "ssl.keystore.location": ("ssl.keystore.certificate.chain", "ssl.keystore.key"),
+}
 
 #: What a JAAS line must name as its module, by mechanism.
 _MODULES = {"PLAIN": "PlainLoginModule", "SCRAM-SHA-256": "ScramLoginModule", "SCRAM-SHA-512": "ScramLoginModule"}
@@ -123,6 +131,7 @@ def _parse(items: tuple[tuple[str, str], ...]) -> Security:
     protocol = properties.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in PROTOCOLS:
         raise BadOption(f"client property security.protocol is one of {', '.join(PROTOCOLS)}, not {protocol!r}")
+    _refuse_unused([name for name, value in items if value], protocol)
     security: dict[str, Any] = {"protocol": protocol}
     if protocol.startswith("SASL"):
         security |= _credentials(properties)
@@ -132,6 +141,27 @@ def _parse(items: tuple[tuple[str, str], ...]) -> Security:
     if found.uses_tls:
         found.context()  # a certificate that cannot be used is better found here than by a client
     return found
+
+
+def _uses(protocol: str, name: str) -> bool:
+    if name.startswith("sasl."):
+        return protocol.startswith("SASL")
+    return protocol.endswith("SSL") or not name.startswith("ssl.")
+
+
+def _refuse_unused(names: Sequence[str], protocol: str) -> None:
+    """Raise BadOption when the protocol has no use for one of the properties: who gave it counts on it."""
+    unused = [name for name in names if not _uses(protocol, name)]
+    if unused:
+        using = [other for other in PROTOCOLS if all(_uses(other, name) for name in names)]
+        raise BadOption(
+            f"client {_properties(unused)} not used with security.protocol={protocol}: "
+            f"give {' or '.join(using)}, or leave out what is not used"
+        )
+
+
+def _properties(names: Sequence[str]) -> str:
+    return f"property {names[0]} is" if len(names) == 1 else f"properties {', '.join(names)} are"
 
 
 def left_out(properties: Mapping[str, str]) -> list[str]:
@@ -182,6 +212,10 @@ def _certificates(properties: Mapping[str, str]) -> dict[str, Any]:
     algorithm = properties.get("ssl.endpoint.identification.algorithm", "https").lower()
     if algorithm not in ("https", "", "none"):
         raise BadOption(f"client property ssl.endpoint.identification.algorithm is https or empty, not {algorithm!r}")
+    _refuse_two_places(properties)
+    for name in ("ssl.truststore.type", "ssl.keystore.type"):
+        if (kind := (properties.get(name) or "JKS").upper()) not in STORES:
+            raise BadOption(f"client property {name} is one of {', '.join(STORES)}, not {kind!r}")
     location = properties.get("ssl.truststore.location", "")
     ca: str | None = properties.get("ssl.truststore.certificates") or None
     if location:
@@ -196,13 +230,17 @@ def _certificates(properties: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _refuse_two_places(properties: Mapping[str, str]) -> None:
+    for place, others in _EXCLUDES.items():
+        if properties.get(place) and (given := [other for other in others if properties.get(other)]):
+            raise BadOption(f"client properties {place} and {', '.join(given)} exclude each other: give one of the two")
+
+
 def _identity(properties: Mapping[str, str]) -> stores.Identity:
     """What the client shows of itself; empty where nothing was given."""
     location = properties.get("ssl.keystore.location", "")
     password, key_password = properties.get("ssl.keystore.password", ""), properties.get("ssl.key.password", "")
-    kind = properties.get("ssl.keystore.type", "JKS").upper()
-    if kind not in STORES:
-        raise BadOption(f"client property ssl.keystore.type is one of {', '.join(STORES)}, not {kind!r}")
+    kind = (properties.get("ssl.keystore.type") or "JKS").upper()
     if location and kind != "PEM" and not stores.is_pem(Path(location), "ssl.keystore.location"):
         if not password:
             raise BadOption(f"client property ssl.keystore.password is missing: {location} is a {kind} store")
