@@ -141,6 +141,16 @@ def test_the_operator_of_strimzi_starts_what_was_taken_down() -> None:
     assert "start_command" not in strimzi
 
 
+def test_a_broker_of_strimzi_is_killed_by_a_signal() -> None:
+    """To delete a pod by force takes it out of Kubernetes' books, and leaves its process to end in order, if at all."""
+    [command] = re.findall(r"-D kill_command=\"(kubectl [^\"]*)\"", README.read_text(encoding="utf-8"))
+    given = {"broker": "external", "bootstrap_servers": "kafka:9092", "kill_command": command}
+    words = from_userdata(given).kill_command
+    assert "delete" not in words
+    # A shell of the container's own is the last that takes words apart: the suite runs none.
+    assert words[words.index("--") + 1 :] == ("bash", "-c", "kill -9 -1")
+
+
 def test_the_most_features_at_once_are_those_that_the_documents_name() -> None:
     assert MOST_WORKERS == 6
     assert "six at most" in README.read_text(encoding="utf-8")
