@@ -104,7 +104,7 @@ def shown(settings: Settings, name: str) -> str:
 
 
 #: What only an existing cluster has a use for.
-_EXTERNAL_ONLY = ("client_config", "stop_command", "start_command", "kill_command")
+_EXTERNAL_ONLY = ("client_config", "stop_command", "start_command", "kill_command", "shard")
 
 
 def _check_together(settings: Settings, given: Mapping[str, str]) -> None:
@@ -115,6 +115,8 @@ def _check_together(settings: Settings, given: Mapping[str, str]) -> None:
     for name in _EXTERNAL_ONLY:
         if getattr(settings, name) is not None and settings.broker != "external":
             raise BadOption(f"-D {name} is for an existing cluster: add -D broker=external")
+    if settings.start_command is not None and settings.stop_command is None and settings.kill_command is None:
+        raise BadOption("-D start_command is run only after -D stop_command or -D kill_command: add one of them")
 
 
 def _choice(valid: tuple[str, ...]):

@@ -92,6 +92,22 @@ def test_every_make_target_and_variable_exists(document: Path) -> None:
 NOT_VALUES = {("name", "value"), ("broker", "flushing")}
 
 
+#: A whole command, over several lines, for an existing cluster.
+EXTERNAL = re.compile(r"^behave (?:.*\\\n)*.*$", re.MULTILINE)
+
+
+def test_the_commands_for_existing_clusters_are_taken_as_they_stand() -> None:
+    shown = [line.replace("\\\n", " ") for path in DOCS for line in EXTERNAL.findall(code(path.read_text("utf-8")))]
+    external = [shlex.split(line, comments=True) for line in shown if "broker=external" in line]
+    assert len(external) >= 6
+    for words in external:
+        given = dict(words[place + 1].split("=", 1) for place, word in enumerate(words) if word == "-D")
+        stand_ins = {"client_config": __file__} if "client_config" in given else {}
+        if given["bootstrap_servers"] == "...":
+            stand_ins["bootstrap_servers"] = "kafka:9092"
+        from_userdata(given | stand_ins)
+
+
 @pytest.mark.parametrize("document", DOCS, ids=named)
 def test_every_option_exists_and_takes_the_value(document: Path) -> None:
     options = re.findall(r"-D (\w+)=(\"[^\"]*\"|[^\s'\"]*)", code(document.read_text(encoding="utf-8")))
@@ -101,8 +117,10 @@ def test_every_option_exists_and_takes_the_value(document: Path) -> None:
         given = {name: value.strip('"')}
         if name == "client_config":
             given[name] = __file__  # the reader's own file is not here
-        if name in ("bootstrap_servers", "client_config", "stop_command", "start_command", "kill_command"):
+        if name in ("bootstrap_servers", "client_config", "stop_command", "start_command", "kill_command", "shard"):
             given["broker"] = "external"
+        if name == "start_command":
+            given["stop_command"] = "stop"  # stands beside it
         if "external" in given.values():
             given.setdefault("bootstrap_servers", "kafka:9092")
         from_userdata(given)

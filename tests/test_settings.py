@@ -67,6 +67,11 @@ def test_every_option_is_read():
         ({"shard": "0/5"}, ["looks like 2/5"]),
         ({"shard": "6/5"}, ["looks like 2/5"]),
         ({"shard": "1/2001"}, ["at most 2,000"]),
+        ({"shard": "2/5"}, ["-D shard is for an existing cluster: add -D broker=external"]),
+        (
+            {"broker": "external", "bootstrap_servers": "a:1", "start_command": "x"},
+            ["-D start_command", "add one of them"],
+        ),
         ({"broker": "external"}, ["needs -D bootstrap_servers"]),
         ({"bootstrap_servers": "a:1"}, ["add -D broker=external"]),
         ({"broker": "external", "bootstrap_servers": "nowhere"}, ["not host:port"]),
@@ -79,6 +84,17 @@ def test_bad_options_are_one_clear_line(given, words):
     assert "\n" not in text
     for word in words:
         assert word in text
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [("stop",), ("kill",), ("stop", "kill"), ("stop", "start"), ("kill", "start"), ("stop", "kill", "start"), ()],
+)
+def test_what_takes_a_cluster_down_need_not_bring_it_back(commands):
+    """An operator may do that, or a restart policy."""
+    given = {f"{what}_command": what for what in commands}
+    found = from_userdata({"broker": "external", "bootstrap_servers": "a:1"} | given)
+    assert [what for what in ("stop", "kill", "start") if shown(found, f"{what}_command")] == list(commands)
 
 
 def test_behaves_own_user_data_is_left_alone():
