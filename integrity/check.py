@@ -2,7 +2,8 @@
 
 Exit status 0: intact. 1: anomalies, or a verdict that would be vacuous. 2: the history is unreadable, one line on the
 standard error says why. Several directories are the parts of one history and are judged together; no two of them
-may have a publisher or a reader of the same number. ``--engine spark`` runs the same checks on Apache Spark.
+may have a publisher or a reader of the same number. Where they are shards of a run on several machines, the verdict's
+line says which of them are there: it is the verdict on those. ``--engine spark`` runs the same checks on Apache Spark.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 
 from integrity.anomalies import HistoryUnreadable, Verdict, check
 from integrity.errors import SuiteError
+from integrity.history import shards
 
 INTACT, ANOMALIES, UNREADABLE = 0, 1, 2
 
@@ -29,14 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.master and options.engine != "spark":
         parser.error("--master is for --engine spark")
     try:
+        found = shards.among(options.directories)
         verdict = _check(options)
     except SuiteError as error:
         print(f"unavailable: {error}", file=sys.stderr)
         return UNREADABLE
-    except HistoryUnreadable as error:
+    except (HistoryUnreadable, shards.DifferentRuns) as error:
         print(f"unreadable: {error}", file=sys.stderr)
         return UNREADABLE
-    print(json.dumps(verdict.as_json(), indent=2) if options.json else verdict.words())
+    if options.json:
+        print(json.dumps(verdict.as_json() | ({"shards": found.as_json()} if found is not None else {}), indent=2))
+    else:
+        conclusion, *more = verdict.words().splitlines()
+        print("\n".join([f"{conclusion}; {found}" if found is not None else conclusion, *more]))
     return INTACT if verdict.intact else ANOMALIES
 
 

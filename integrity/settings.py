@@ -43,7 +43,8 @@ class Shard:
 
     @property
     def label(self) -> str:
-        return f"shard{self.number}"
+        """What its parts of a history are called; integrity.history.shards reads it."""
+        return f"shard{self.number}of{self.of}"
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"

@@ -17,6 +17,7 @@ from integrity.anomalies.catalogue import Check
 from integrity.check import main
 from integrity.history import database
 from integrity.history.schema import TABLES
+from integrity.settings import Shard
 from tests.histories import History, at, sound
 from tests.test_anomalies import PLANTED
 
@@ -230,6 +231,80 @@ def test_several_directories_are_one_history(tmp_path: Path) -> None:
     here, there = sends.save(tmp_path / "it's here"), reads.save(tmp_path / "there")
     assert check(here, there).intact
     assert main([str(here), str(there)]) == 0
+
+
+def part(history: History, folder: Path, label: str) -> str:
+    """The history as a recorder with that label writes it; returns its folder."""
+    history.save(folder / label)
+    for path in (folder / label).glob("*.parquet"):
+        (folder / label / path.stem).mkdir()
+        path.rename(folder / label / path.stem / f"part-{label}-00000.parquet")
+    return str(folder / label)
+
+
+def published(number: int) -> History:
+    """By a publisher of that number, and read by a reader of the same."""
+    history = History()
+    sends = [history.send(offset, publisher=number, topic=f"of-{number}") for offset in range(3)]
+    history.read_sent(sends, reader=number)
+    return history
+
+
+def shards(folder: Path, of: int, *numbers: int) -> list[str]:
+    return [part(published(number), folder, Shard(number, of).label) for number in numbers]
+
+
+SECOND_TO_21ST = ", ".join(map(str, range(2, 22)))
+
+
+@pytest.mark.parametrize(
+    ("of", "numbers", "words", "missing"),
+    [
+        (5, (1, 2, 4, 5), "shards 1, 2, 4, 5 of 5: shard 3 is missing", [3]),
+        (3, (2,), "shard 2 of 3: shards 1, 3 are missing", [1, 3]),
+        (2, (2, 1), "all 2 shards", []),
+        (1, (1,), "the only shard", []),
+        (
+            23,
+            (1,),
+            f"shard 1 of 23: shards {', '.join(map(str, range(2, 22)))} and 2 more are missing",
+            list(range(2, 24)),
+        ),
+    ],
+)
+def test_the_verdicts_line_says_which_shards_are_there(tmp_path: Path, capsys, of, numbers, words, missing) -> None:
+    folders = shards(tmp_path, of, *numbers)
+    assert main(folders) == 0
+    count = 3 * len(numbers)
+    said = f"intact: {count} messages acknowledged, {count} records read; {words}\n"
+    assert capsys.readouterr().out == said
+    assert main(["--json", *folders]) == 0
+    told = {"there": sorted(numbers), "of": of, "missing": missing}
+    assert json.loads(capsys.readouterr().out)["shards"] == told
+
+
+def test_the_shards_stand_in_the_first_line_of_several(tmp_path: Path, capsys) -> None:
+    assert main([part(lossy(), tmp_path, "shard1of2")]) == 1
+    first, *more = capsys.readouterr().out.splitlines()
+    assert first.endswith("records read); shard 1 of 2: shard 2 is missing")
+    assert more
+
+
+def test_shards_of_different_runs_are_refused(tmp_path: Path, capsys) -> None:
+    folders = shards(tmp_path, 3, 1) + shards(tmp_path, 5, 2)
+    assert main(folders) == 2
+    assert one_line(capsys.readouterr().err) == ("unreadable: shard 1 of 3 and shard 2 of 5 are of different runs")
+
+
+def test_two_histories_of_one_shard_are_refused_as_any_that_share_a_publisher(tmp_path: Path, capsys) -> None:
+    folders = shards(tmp_path / "one", 3, 2) + shards(tmp_path / "another", 3, 2)
+    assert main(folders) == 2
+    assert "both have a publisher 2" in one_line(capsys.readouterr().err)
+
+
+def test_shards_of_before_they_told_how_many_there_are_can_be_read(tmp_path: Path, capsys) -> None:
+    assert main([part(published(number), tmp_path, f"shard{number}") for number in (1, 2)]) == 0
+    assert capsys.readouterr().out == "intact: 6 messages acknowledged, 6 records read\n"
 
 
 @pytest.mark.parametrize("what", ["publisher", "reader"])

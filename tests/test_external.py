@@ -612,7 +612,7 @@ def test_a_run_with_commands_holds_and_leaves_the_cluster_as_it_was(cluster, tmp
     assert done.returncode == 0, done.stdout + done.stderr
     # The killed one's neighbours, which were not asked for, are told as skipped.
     assert sum(case.find("skipped") is None for case in cases(tmp_path)) == 4
-    parts = list((tmp_path / "reports/evidence").rglob("sends/part-shard2-*.parquet"))
+    parts = list((tmp_path / "reports/evidence").rglob("sends/part-shard2of5-*.parquet"))
     assert {id for part in parts for id in pq.read_table(part)["publisher"].to_pylist()} == {1_000_000}
     assert_no_secret(tmp_path, done)
     assert_as_it_was(cluster)

@@ -40,7 +40,7 @@ def test_every_option_is_read():
     assert settings.stop_command == ("kubectl", "delete", "pod", "a b")
     assert (settings.messages, settings.seed, settings.timeout_factor) == (1_000_000, 7, 2.5)
     assert settings.client_config == Path(__file__)
-    assert (settings.shard.first_id, settings.shard.label) == (1_000_000, "shard2")
+    assert (settings.shard.first_id, settings.shard.label) == (1_000_000, "shard2of5")
     assert shown(settings, "stop_command") == "kubectl delete pod 'a b'"
     assert (shown(settings, "shard"), shown(settings, "start_command")) == ("2/5", "")
 
