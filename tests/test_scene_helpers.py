@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from integrity.history import measures, schema
+from integrity.history import database, measures, schema
 from integrity.scenes import content
 from integrity.scenes.threads import run_together
 
@@ -80,13 +80,25 @@ def sends(tmp_path, *milliseconds: float | None) -> None:
     columns = [
         pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema.SENDS.arrow, strict=True)
     ]
-    (tmp_path / "sends").mkdir()
+    (tmp_path / "sends").mkdir(parents=True)
     pq.write_table(pa.Table.from_arrays(columns, schema=schema.SENDS.arrow), tmp_path / "sends" / "part-0.parquet")
 
 
 def test_acknowledgement_times(tmp_path):
     sends(tmp_path, 1, 2, 3, 4, 100, None)
     assert measures.acknowledgement_ms(tmp_path, 0.5, 1.0) == [3.0, 100.0]
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "run?", "[!a]un1", "run[[1]]", "run]1[", "run{1,2}", "it's [1]"])
+def test_a_folder_of_any_name_is_that_folder_and_no_other(tmp_path, name):
+    """What DuckDB would take for a pattern: it would read the folders that fit it."""
+    sends(tmp_path / name, 7)
+    for other in ("run1", "run2", "run[", "run]1"):
+        sends(tmp_path / other, 50)
+    assert measures.acknowledgement_ms(tmp_path / name, 0.5, 1.0) == [7.0, 7.0]
+    with database.connect() as found:
+        rows = f"SELECT count(*) FROM {database.parquet(database.files_of(tmp_path / name, 'sends'))}"
+        assert found.execute(rows).fetchall() == [(1,)]
 
 
 def test_nothing_acknowledged_has_no_times(tmp_path):

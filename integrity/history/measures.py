@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from integrity.history import schema
-from integrity.history.database import files_of
+from integrity.history.database import files_of, parquet
 
 
 def acknowledgement_ms(history: Path, *shares: float) -> list[float]:
@@ -22,8 +22,8 @@ def acknowledgement_ms(history: Path, *shares: float) -> list[float]:
         with duckdb.connect() as database:
             row = database.execute(
                 "SELECT quantile_cont(epoch_us(settled_at) - epoch_us(sent_at), ?::DOUBLE[]) "
-                "FROM read_parquet(?) WHERE outcome = ?",
-                [list(shares), files, schema.ACKNOWLEDGED],
+                f"FROM {parquet(files)} WHERE outcome = ?",
+                [list(shares), schema.ACKNOWLEDGED],
             ).fetchone()
     if row is None or row[0] is None:
         raise ValueError(f"the history in {history} has no acknowledged send")
