@@ -30,6 +30,7 @@ from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import Connection, Message, driver, wire
 from integrity.clients.base import Reader
 from integrity.errors import BadOption, NotPossible, Unavailable
+from integrity.faults import process
 from integrity.settings import Settings
 from integrity.waiting import wait_until
 from tests import owner, secured
@@ -455,6 +456,105 @@ def test_a_cluster_that_has_lost_a_broker_is_not_whole_for_later_features_either
             second.start()
     finally:
         leavings.note(first.connection, run.id).unlink()
+
+
+class Several:
+    """Brokers 1 to 3 as others' looks see them; what leads what, by topic; those that are gone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **leaders: list[int]) -> None:
+        self.leaders = leaders
+        self.gone: set[int] = set()
+        monkeypatch.setattr(external.wire, "metadata", self.metadata)
+        monkeypatch.setattr(external, "PATIENCE_SECONDS", 0.3)
+
+    def metadata(self, addresses: str, properties: object, seconds: float, topics: object = ()) -> SimpleNamespace:
+        asked = {int(address[-1]) for address in addresses.split(",")}
+        if asked <= self.gone:
+            raise wire.Closed("refused")
+        there = [SimpleNamespace(node_id=n, host="kafka", port=f"909{n}") for n in (1, 2, 3) if n not in self.gone]
+        known = [
+            SimpleNamespace(name=name, partitions=[SimpleNamespace(leader_id=n) for n in nodes])
+            for name, nodes in self.leaders.items()
+        ]
+        return SimpleNamespace(brokers=there, topics=known if topics is None else [])
+
+    def broker(self, tmp_path: Path, addresses: str = "kafka:9091,kafka:9092,kafka:9093") -> external.ExternalBroker:
+        connection = Connection(addresses, prefix="own_")
+        commands = dict.fromkeys(("stop_command", "start_command", "kill_command"), ("true",))
+        broker = external.ExternalBroker(connection, note=tmp_path / "note", **commands)
+        broker.start()
+        return broker
+
+    def takes(self, monkeypatch: pytest.MonkeyPatch, broker: external.ExternalBroker, *rounds: set[int]) -> None:
+        """The command takes down these brokers, looked at after each of the rounds; the start brings all back."""
+
+        def run(option: str, watch: Callable[[], object] | None = None) -> None:
+            self.gone = set()
+            for each in rounds if watch is not None else ():
+                self.gone = each
+                watch()
+
+        monkeypatch.setattr(broker, "_run", run)
+
+
+BESIDE = "the stop_command took down broker 3, which led none of this scenario's partitions"
+
+
+@pytest.mark.parametrize(
+    ("leaders", "rounds", "words"),
+    [
+        ({"own_a": [1, 2]}, [{3}], BESIDE),
+        ({"own_a": [1, 2], "theirs": [3]}, [{3}], BESIDE),
+        ({"own_a": [1, 2], "own_b": [3]}, [{3}], ""),
+        ({"own_a": [1]}, [{2, 3}], "took down broker 2 and broker 3, which led none"),
+        ({"own_a": [1]}, [{3}, {2}], "took down broker 2 and broker 3, which led none"),
+        ({"own_a": [1]}, [{3}, {2}, {1}], ""),
+        ({"own_a": [1]}, [{3}, {2, 3}, {1, 2, 3}], ""),
+        ({"own_a": [1]}, [{1, 2, 3}], ""),
+        ({"theirs": [1]}, [{3}], ""),
+        ({"own_a": [-1]}, [{3}], ""),
+    ],
+)
+def test_a_restart_of_one_of_several_that_led_nothing_proves_nothing(monkeypatch, tmp_path, leaders, rounds, words):
+    several = Several(monkeypatch, **leaders)
+    broker = several.broker(tmp_path)
+    several.takes(monkeypatch, broker, *rounds)
+    if not words:
+        assert process.restart(broker, "stopped").how == "stopped"
+    else:
+        with pytest.raises(NotPossible, match=words) as caught:
+            process.restart(broker, "stopped")
+        assert "\n" not in str(caught.value)
+    assert broker.is_usable()
+
+
+def test_which_broker_has_gone_is_asked_at_all_addresses(monkeypatch, tmp_path):
+    """Where only one was named, and that one has gone, nobody answers there who could tell that the others are up."""
+    several = Several(monkeypatch, own_a=[1, 2])
+    broker = several.broker(tmp_path, "kafka:9093")
+    several.takes(monkeypatch, broker, {3})
+    with pytest.raises(NotPossible, match=BESIDE):
+        process.restart(broker, "stopped")
+
+
+def test_a_partition_that_was_met_once_may_have_another_leader_then(monkeypatch, tmp_path):
+    """A leader that comes back leads nothing for a while; and what an earlier scenario left is not this one's."""
+    several = Several(monkeypatch, own_a=[3])
+    broker = several.broker(tmp_path)
+    several.takes(monkeypatch, broker, {3})
+    process.restart(broker, "killed")
+    several.leaders = {"own_a": [1]}
+    process.restart(broker, "killed")
+    several.leaders = {"own_a": [3], "own_b": [2]}
+    with pytest.raises(NotPossible, match="led none of this scenario's partitions"):
+        process.restart(broker, "killed")
+
+
+def test_who_leads_a_topic_is_told_of_every_one(cluster):
+    properties = cluster.properties()
+    found = wire.metadata(cluster.secure, properties, topics=None)
+    assert {topic.name: [part.leader_id for part in topic.partitions] for topic in found.topics}["test_topic"] == [1]
+    assert not wire.metadata(cluster.secure, properties).topics
 
 
 def test_names_that_may_be_lines_of_a_key_are_not_shown(cluster, monkeypatch):

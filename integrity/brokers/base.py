@@ -194,6 +194,9 @@ class Broker(ABC):
     #: Whether it is in a container, which can be removed and made again around its data.
     in_container = False
 
+    #: Why the last time it was taken down proves nothing, in a sentence; empty where it does. It may be one of several.
+    beside = ""
+
     #: Whether its files can be had, running or not; see ``files`` of each kind.
     lends_files = True
 

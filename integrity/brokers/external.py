@@ -15,7 +15,7 @@ What proves that it was down
     A cluster that does not let a client in (credentials, certificates, protocol) has answered, and is up. A single
     broker cannot be restarted unseen: it must close its listener. Of one of several brokers it is proven that the
     cluster gave it up and took it back, not that its process is a new one; behind a load balancer that last sign is the
-    only one.
+    only one. And one that led none of a scenario's partitions proves nothing about them: the scenario is skipped.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import NoReturn
 
 from integrity.brokers import commands, leavings
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
+from integrity.brokers.leaders import Leaders
 from integrity.clients import wire
 from integrity.clients.security import secrets
 from integrity.clients.types import Connection
@@ -99,6 +100,8 @@ class ExternalBroker(Broker):
         self._seen_down = ""
         self._silent = 0
         self._denied = ""
+        self._leaders = Leaders(connection)
+        self.beside = ""
         self._transcript = ""
         #: What the last look for all brokers found, in words.
         self._found = "nobody has looked yet"
@@ -216,7 +219,8 @@ class ExternalBroker(Broker):
         self.demand(how)
         if not self.is_usable():
             raise BrokerFailed(f"the cluster was to be {how}, and is not whole to begin with: {self._found}")
-        self._is_down, self._seen_down, self._silent, self._denied = True, "", 0, ""
+        self._leaders.note()
+        self._is_down, self._seen_down, self._silent, self._denied, self.beside = True, "", 0, "", ""
         try:
             self._run(option, watch=self._watch)
         except BrokerFailed:
@@ -236,7 +240,25 @@ class ExternalBroker(Broker):
             raise BrokerFailed(
                 f"{timeout}: {answers or 'every broker still answers'}, so nothing shows that it was {how}"
             ) from timeout
+        self.beside = self._says_beside(option)
         self.listener(self.label, how, self._seen_down)
+
+    def _says_beside(self, option: str) -> str:
+        """Why what has gone proves nothing, in a sentence; empty where it does. Of several others may go later."""
+        try:
+            wait_until(
+                self._leaders.look,
+                what="a broker to go that leads one of the run's partitions",
+                seconds=PATIENCE_SECONDS,
+                poll_seconds=commands.LOOK_SECONDS,
+            )
+        except WaitTimeout:
+            gone = " and ".join(f"broker {node}" for node in sorted(self._leaders.gone)) or "a broker"
+            return (
+                f"the {option} took down {gone}, which led none of this scenario's partitions: that proves nothing of "
+                "them; a command that takes down every broker would"
+            )
+        return ""
 
     def _run(self, option: str, **more) -> None:
         words = self._commands[option]
@@ -246,22 +268,28 @@ class ExternalBroker(Broker):
 
     def _watch(self) -> str:
         """Look, and remember the first sign of its being down; returns the sign, in words."""
-        if not self._seen_down:
-            try:
-                found = self._look()
-            except wire.Closed:
-                self._seen_down = "no address answered"
-            except wire.NoAnswer:
-                self._silent += 1
-                if self._silent >= SILENT_LOOKS:
-                    self._seen_down = f"no address answered, {SILENT_LOOKS} times in a row"
-            except wire.AccessDenied as error:
-                self._silent, self._denied = 0, str(error)
-            else:
-                self._silent, self._denied = 0, ""
-                if missing := self._nodes - found:
-                    self._seen_down = f"without broker {', '.join(map(str, sorted(missing)))}"
+        if self._seen_down:
+            self._leaders.look()  # a command may take down one broker after the other
+        else:
+            self._look_for_a_sign()
         return self._seen_down
+
+    def _look_for_a_sign(self) -> None:
+        try:
+            found = self._look()
+        except wire.Closed:
+            self._seen_down = "no address answered"
+        except wire.NoAnswer:
+            self._silent += 1
+            if self._silent >= SILENT_LOOKS:
+                self._seen_down = f"no address answered, {SILENT_LOOKS} times in a row"
+        except wire.AccessDenied as error:
+            self._silent, self._denied = 0, str(error)
+        else:
+            self._silent, self._denied = 0, ""
+            if missing := self._nodes - found:
+                self._leaders.lose(missing)
+                self._seen_down = f"without broker {', '.join(map(str, sorted(missing)))}"
 
     def _is_whole(self) -> bool:
         """Whether every broker is there that was there at the first look, which is this one if none was before."""

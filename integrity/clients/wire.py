@@ -41,10 +41,10 @@ class AccessDenied(Unavailable):
 
 
 def metadata(
-    addresses: str, properties: Mapping[str, str], seconds: float = ANSWER_SECONDS, topics: Sequence[str] = ()
+    addresses: str, properties: Mapping[str, str], seconds: float = ANSWER_SECONDS, topics: Sequence[str] | None = ()
 ) -> MetadataResponse:
-    """The cluster's brokers, and these topics, as a newcomer is told. Raises what ``ask`` does."""
-    named = [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
+    """The cluster's brokers, and these topics (None: all), as a newcomer is told. Raises what ``ask`` does."""
+    named = None if topics is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
     return ask(addresses, properties, MetadataRequest[8](topics=named, allow_auto_topic_creation=False), seconds)
 
 

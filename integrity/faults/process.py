@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from integrity.brokers import kraft
 from integrity.brokers.base import KILL_SECONDS, READY_SECONDS, Broker, BrokerFailed
+from integrity.errors import NotPossible
 from integrity.faults.disk.files import METADATA_LOG
 from integrity.waiting import POLL_SECONDS, WaitTimeout, wait_until
 
@@ -77,7 +78,8 @@ def restart(
     in_the_middle_of: what is under way when it is taken down, and until it is. while_down: a further fault, on its
     files say, before it is started.
     Raises RestartNotProven when its address still accepted connections while it was down, or when the process
-    that answers afterwards is not a new one; BrokerFailed when it does not stop or cannot be started; DoesNotComeBack.
+    that answers afterwards is not a new one; BrokerFailed when it does not stop or cannot be started; DoesNotComeBack;
+    NotPossible when it is back, and was one of several and not the one that would prove something.
     """
     address, was_started = broker.bootstrap_servers, broker.started_at
     if was_started is None:
@@ -95,6 +97,8 @@ def restart(
         raise RestartNotProven(f"{broker.label} answers, but its process is the one from before it was {how}")
     if broker.bootstrap_servers != address:
         raise RestartNotProven(f"{broker.label} came back at {broker.bootstrap_servers} instead of {address}")
+    if broker.beside:
+        raise NotPossible(broker.beside)
     return Restart(how, was_started, is_started, time.monotonic() - began)
 
 
