@@ -1,9 +1,10 @@
 """Checks a saved history again: ``python -m integrity.check DIR...``.
 
 Exit status 0: intact. 1: anomalies, or a verdict that would be vacuous. 2: the history is unreadable, one line on the
-standard error says why. Several directories are the parts of one history and are judged together; no two of them
-may have a publisher or a reader of the same number. Where they are shards of a run on several machines, the verdict's
-line says which of them are there: it is the verdict on those. ``--engine spark`` runs the same checks on Apache Spark.
+standard error says why; or the check itself is at fault. Several directories are the parts of one history and are
+judged together; no two of them may have a publisher or a reader of the same number. Where they are shards of a run on
+several machines, the verdict's line says which of them are there: it is the verdict on those. ``--engine spark`` runs
+the same checks on Apache Spark.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 
 from integrity.anomalies import HistoryUnreadable, Verdict, check
@@ -55,5 +57,14 @@ def _check(options: argparse.Namespace) -> Verdict:
     return spark.check(*options.directories, master=options.master or spark.LOCAL)
 
 
+def _run() -> int:
+    """``main``; a mistake of its own must not end with the status of anomalies, which is Python's for any error."""
+    try:
+        return main()
+    except Exception:  # noqa: BLE001 - told as it is
+        traceback.print_exc()
+        return UNREADABLE
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_run())

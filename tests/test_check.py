@@ -14,7 +14,7 @@ import pytest
 
 from integrity.anomalies import CHECKS, HistoryUnreadable, check
 from integrity.anomalies.catalogue import Check
-from integrity.check import main
+from integrity.check import _run, main
 from integrity.history import database
 from integrity.history.schema import TABLES
 from integrity.settings import Shard
@@ -307,6 +307,15 @@ def test_shards_of_before_they_told_how_many_there_are_can_be_read(tmp_path: Pat
     assert capsys.readouterr().out == "intact: 6 messages acknowledged, 6 records read\n"
 
 
+@pytest.mark.parametrize("name", ["run[1]", "run*", "run?", "[!a]un1", "run{1,2}"])
+def test_a_folder_of_any_name_is_that_folder_and_no_other(name: str, tmp_path: Path) -> None:
+    """What DuckDB would take for a pattern: it would read the folders that fit it."""
+    folder = sound().save(tmp_path / name)
+    lossy().save(tmp_path / "run1")
+    assert check(folder).intact
+    assert check(folder, published(7).save(tmp_path / "other")).intact
+
+
 @pytest.mark.parametrize("what", ["publisher", "reader"])
 def test_parts_that_share_a_publisher_or_a_reader_are_refused(what: str, tmp_path: Path, capsys) -> None:
     other = History()
@@ -381,3 +390,12 @@ def test_the_command_itself(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.stderr) == (1, "")
     assert "lost: 1 acknowledged message nobody read" in ended.stdout
+
+
+def test_a_mistake_of_the_check_has_not_the_status_of_anomalies(tmp_path: Path, monkeypatch, capsys) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr("integrity.check.main", mistaken)
+    assert _run() == 2
+    assert "ZeroDivisionError: a mistake" in capsys.readouterr().err

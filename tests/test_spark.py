@@ -16,6 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, seed, settings
 
@@ -119,6 +121,32 @@ def test_what_cannot_be_read_is_one_line(spark_engine, tmp_path: Path) -> None:
         with pytest.raises(HistoryUnreadable, match=words) as caught:
             spark.check(place, spark=spark_engine)
         assert "\n" not in str(caught.value)
+
+
+def test_columns_of_other_types_are_unreadable_for_both(spark_engine, tmp_path: Path) -> None:
+    """And no mistake in a query, whose status would be that of anomalies."""
+    times, parts = sound().save(tmp_path / "times"), sound().save(tmp_path / "parts")
+    for place, column, values in ((times, "read_at", pa.array(range(5))), (parts, "offset", pa.array(["x"] * 5))):
+        rows = pq.read_table(place / "reads.parquet")
+        at = rows.schema.get_field_index(column)
+        rows = rows.set_column(at, column, values)
+        (place / "reads").mkdir()
+        pq.write_table(rows, place / "reads" / "part-1.parquet")
+        if place == times:
+            (place / "reads.parquet").unlink()
+        for engine in (check, partial(spark.check, spark=spark_engine)):
+            with pytest.raises(HistoryUnreadable) as caught:
+                engine(place)
+            assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_any_name_is_that_folder_and_no_other(spark_engine, tmp_path: Path) -> None:
+    """What Hadoop would take for a pattern: it would read the folders that fit it."""
+    other = sound(7)
+    other.save(tmp_path / "run1")
+    for name in ("run[1]", "run*", "run{1,2}", "run\\1"):
+        verdict = spark.check(sound(5).save(tmp_path / name), spark=spark_engine)
+        assert (verdict.intact, verdict.read) == (True, 5), name
 
 
 def test_of_a_java_error_its_own_words_are_told(spark_engine, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from integrity.anomalies.catalogue import CHECKS, STEPS, Check
 from integrity.anomalies.verdict import Event, Finding, Unread, Verdict
-from integrity.history.database import connect, files_of, is_small, large, parquet
+from integrity.history.database import as_it_is, connect, files_of, is_small, large, parquet
 from integrity.history.schema import SEND_OUTCOMES, TABLES, TRANSACTION_OUTCOMES, Table
 
 EXAMPLES = 20
@@ -118,7 +118,8 @@ def _columns(database: duckdb.DuckDBPyConnection, files: list[str]) -> dict[str,
     """The column names of every Parquet file."""
     columns: dict[str, set[str]] = {path: set() for path in files}
     if files:
-        rows = database.execute("SELECT file_name, name FROM parquet_schema(?)", [files]).fetchall()
+        names = [as_it_is(path) for path in files]
+        rows = database.execute("SELECT file_name, name FROM parquet_schema(?)", [names]).fetchall()
         for path, column in rows:
             columns[path].add(column)
     return columns
@@ -179,8 +180,8 @@ def refuse_overlaps(
 
 
 def _ids(database: duckdb.DuckDBPyConnection, files: Sequence[str], column: str) -> set[int]:
-    sql = f"SELECT DISTINCT {column} FROM read_parquet(?, union_by_name = true) WHERE {column} IS NOT NULL"
-    return {row[0] for row in database.execute(sql, [list(files)]).fetchall()}
+    sql = f"SELECT DISTINCT {column} FROM {parquet(files)} WHERE {column} IS NOT NULL"
+    return {row[0] for row in _rows(database, sql)}
 
 
 def _rows(database: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:

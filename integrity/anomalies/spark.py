@@ -7,6 +7,7 @@ passes through Python but the verdict's examples.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,10 @@ _TYPES: dict[pa.DataType, str] = {
     pa.bool_(): "BOOLEAN",
     pa.timestamp("us"): "TIMESTAMP_NTZ",
 }
+
+#: The classes of errors by which a query cannot be resolved for what is in the files: a column of another type, which
+#: cannot be cast, or of two types in two parts.
+_OF_FILES = ("PATH_NOT_FOUND", "DATATYPE_MISMATCH", "CANNOT_MERGE")
 
 #: Seconds for Spark's own process to be gone once it answers no more.
 _END_SECONDS = 5.0
@@ -141,7 +146,7 @@ class _History:
             for c in table.columns
         ]
         if files:
-            rows = self._spark.read.option("mergeSchema", "true").parquet(*files).selectExpr(*chosen)
+            rows = self._spark.read.option("mergeSchema", "true").parquet(*as_they_are(files)).selectExpr(*chosen)
         else:
             rows = self._spark.sql(f"SELECT {', '.join(chosen)} WHERE false")
         rows.createOrReplaceTempView(table.name)
@@ -167,7 +172,8 @@ class _History:
         return Finding(check, count, tuple(rows))
 
     def _ids(self, files: Sequence[str], column: str) -> set[int]:
-        return {row[0] for row in self._spark.read.parquet(*files).select(column).distinct().collect()} - {None}
+        rows = self._spark.read.parquet(*as_they_are(files)).select(column).distinct().collect()
+        return {row[0] for row in rows} - {None}
 
     def _count(self, what: str) -> int:
         return int(self._rows(f"SELECT count(*) FROM {what}")[0][0])
@@ -181,6 +187,9 @@ class _History:
 
 # -- files ----------------------------------------------------------------------------------------------
 _HERE = "file://"
+
+#: What Hadoop's file systems take for a part of a pattern.
+_PATTERN = re.compile(r"[*?\[\]{}\\]")
 
 
 def _is_remote(place: str) -> bool:
@@ -213,10 +222,15 @@ def files_of(spark: SparkSession, table: Table, directory: str) -> list[str]:
     return found
 
 
+def as_they_are(files: Sequence[str]) -> list[str]:
+    """The files' names as Spark takes them for themselves, and not for patterns."""
+    return [_PATTERN.sub(r"\\\g<0>", path) for path in files]
+
+
 def column_names(spark: SparkSession, path: str) -> set[str]:
     """The names of a Parquet file's columns."""
     if not path.startswith(_HERE):
-        return set(spark.read.parquet(path).columns)
+        return set(spark.read.parquet(*as_they_are([path])).columns)
     local = path.removeprefix(_HERE)
     try:
         return set(pq.read_schema(local).names)
@@ -257,7 +271,7 @@ def _stop(spark: SparkSession) -> None:
 
 
 def _is_mistake(error: Exception) -> bool:
-    """A query that cannot be parsed or resolved is a bug and stays one, as with DuckDB."""
+    """A query that cannot be parsed or resolved is a bug and stays one, as with DuckDB, unless the files make it so."""
     from pyspark.errors import AnalysisException, ParseException
 
-    return isinstance(error, AnalysisException | ParseException) and "PATH_NOT_FOUND" not in str(error)
+    return isinstance(error, AnalysisException | ParseException) and not any(each in str(error) for each in _OF_FILES)
