@@ -70,7 +70,7 @@ class Oracle:
             if not end["complete"] or (end["topic"], end["partition"]) != (send["topic"], send["partition"]):
                 continue
             offset, begin, asked, settled = send["offset"], end["from_offset"], end["asked_at"], send["settled_at"]
-            began_in_time = offset is None or begin is None or begin <= offset
+            began_in_time = not begin or (offset is not None and begin <= offset)
             asked_in_time = asked is None or settled is None or asked >= settled
             if began_in_time and (asked_in_time or (offset is not None and offset < end["end_offset"])):
                 yield end
@@ -91,10 +91,19 @@ class Oracle:
         """Of which partitions, and of how many acknowledged messages, nothing can be said."""
         found: dict[tuple[str, int], int] = {}
         for send in self.sends.values():
-            if "ends" in self.tables and send["outcome"] == "acknowledged" and not self.judged(send):
-                where = (send["topic"], send["partition"])
+            where = (send["topic"], send["partition"])
+            told = self.judged(send) and not self.unfinished(*where)
+            if "ends" in self.tables and send["outcome"] == "acknowledged" and not told:
                 found[where] = found.get(where, 0) + 1
         return found
+
+    def unfinished(self, topic: str, partition: int) -> bool:
+        """The last reading from the beginning, of those that say when they were, did not get to the end."""
+        asked: dict[bool, list[datetime]] = {True: [], False: []}
+        for end in self.rows("ends"):
+            if (end["topic"], end["partition"]) == (topic, partition) and not end["from_offset"] and end["asked_at"]:
+                asked[end["complete"]].append(end["asked_at"])
+        return bool(asked[True] and asked[False]) and max(asked[False]) > max(asked[True])
 
     def ended(self, send: Row) -> str:
         """How the send's transaction ended, as its publisher was told or as a reader shows; 'none' outside one."""
@@ -246,7 +255,9 @@ class Oracle:
                 may_see = not end["committed_only"] or read["committed_only"]
                 may_see = may_see or (send is not None and send["transaction"] is None)
                 missed = outside and end["from_offset"] <= offset and (offset < end["end_offset"] or early) and may_see
-                if missed and read["reader"] != end["reader"] and not self.excused(place(read), identity(read)):
+                hidden = send is None or any(send is other and self.judged(other) for other in self.missing())
+                missed = missed and not hidden and not self.excused(place(read), identity(read))
+                if missed and read["reader"] != end["reader"]:
                     found.add((place(read), identity(read)))
         return found
 
@@ -278,7 +289,14 @@ class Oracle:
         return send is not None and self.ended(send) in ("none", "committed")
 
     def legs(self, stream: list[Row]) -> Iterator[list[Row]]:
-        """A reader's rows of a partition between one move and the next."""
+        """A reader's rows of a partition between one move and the next; all of them where it read the whole of it."""
+        lowest = min(read["offset"] for read in stream)
+        for end in self.rows("ends"):
+            where = (end["reader"], end["topic"], end["partition"])
+            whole = end["complete"] and end["from_offset"] is not None and end["from_offset"] <= lowest
+            if whole and where == (stream[0]["reader"], stream[0]["topic"], stream[0]["partition"]):
+                yield stream
+                return
         leg = stream[:1]
         for before, after in pairwise(stream):
             where = (after["reader"], after["topic"], after["partition"])

@@ -318,14 +318,6 @@ def a_reading_that_began_behind() -> History:
 
 
 @near_miss
-def a_reading_that_did_not_get_to_the_end() -> History:
-    history = read_and_read_again(range(3))
-    history.rows["ends"][0]["complete"] = False
-    history.end(reader=0, offset=5, begin=0, asked=15)
-    return history
-
-
-@near_miss
 def an_open_transactions_messages_are_seen_by_uncommitted_readers_only() -> History:
     history = History()
     sends = [history.send(offset, transaction=1) for offset in range(2)]
@@ -939,7 +931,29 @@ def test_what_was_acknowledged_behind_the_last_reading_is_unread(tmp_path: Path)
     history.end(reader=1, offset=4, begin=0, asked=70, complete=False)
     verdict = check(history.save(tmp_path))
     assert not verdict.findings
-    assert verdict.reasons[0].startswith("t-0 was not read to its end, and 1 message was acknowledged")
+    assert verdict.reasons == (
+        "t-0 was not read to its end: whether 4 messages that were acknowledged in it are there is open",
+    )
+
+
+def test_a_last_reading_that_does_not_get_to_the_end_is_told_whatever_an_earlier_one_was_handed(tmp_path: Path) -> None:
+    history = read_and_read_again(range(3))
+    history.rows["ends"][0]["complete"] = False
+    history.end(reader=0, offset=5, begin=0, asked=15)
+    verdict = check(history.save(tmp_path))
+    assert not verdict.findings
+    assert verdict.reasons == (
+        "t-0 was not read to its end: whether 5 messages that were acknowledged in it are there is open",
+    )
+
+
+def test_a_message_of_no_known_place_is_told_of_by_a_reading_from_the_beginning_only(tmp_path: Path) -> None:
+    history = sound(5)
+    history.send(None)
+    history.end(reader=1, offset=9, begin=5, asked=50)
+    verdict = check(history.save(tmp_path))
+    assert not verdict.findings
+    assert len(verdict.reasons) == 1
 
 
 def test_a_partition_without_an_end_is_unread(tmp_path: Path) -> None:
@@ -947,7 +961,7 @@ def test_a_partition_without_an_end_is_unread(tmp_path: Path) -> None:
     history.send(0, partition=1)
     history.end(partition=0)
     verdict = check(history.save(tmp_path))
-    assert [(gap.topic, gap.partition, gap.acknowledged) for gap in verdict.unread] == [("t", 1, 1)]
+    assert [(gap.topic, gap.partition, gap.open) for gap in verdict.unread] == [("t", 1, 1)]
 
 
 def test_passed_over_in_a_partition_not_read_to_its_end_is_a_skip(tmp_path: Path) -> None:

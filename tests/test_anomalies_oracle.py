@@ -36,7 +36,7 @@ def agree(history: History) -> dict[str, int]:
     counts = {name: finding.count for name, finding in verdict.findings.items()}
     oracle = Oracle(history.rows)
     assert counts == oracle.counts()
-    assert {(gap.topic, gap.partition): gap.acknowledged for gap in verdict.unread} == oracle.unread()
+    assert {(gap.topic, gap.partition): gap.open for gap in verdict.unread} == oracle.unread()
     return counts
 
 

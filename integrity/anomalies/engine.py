@@ -29,8 +29,18 @@ _TYPES: dict[pa.DataType, str] = {
     pa.timestamp("us"): "TIMESTAMP",
 }
 
-# The one function of the queries that has another name in each engine (see integrity.anomalies.spark).
-_FINGERPRINT = "CREATE TEMP MACRO fingerprint(a, b, c, d, e) AS hash(a, b, c, d, e)"
+COVERS = """
+    (CASE WHEN at_offset IS NULL THEN coalesce(from_offset, 0) = 0 ELSE coalesce(from_offset <= at_offset, true) END)
+    AND (coalesce(asked_at >= settled_at, true) OR coalesce(end_offset > at_offset, false))
+"""
+"""Whether a reading tells of a message that was acknowledged at ``settled_at``, at ``at_offset`` (null: nobody knows):
+it began there or below, and asked for the end later, or was told an end behind it."""
+
+# The functions of the queries; each engine makes them in its own words (see integrity.anomalies.spark).
+_FUNCTIONS = (
+    "CREATE TEMP MACRO fingerprint(a, b, c, d, e) AS hash(a, b, c, d, e)",
+    f"CREATE TEMP MACRO covers(from_offset, end_offset, asked_at, at_offset, settled_at) AS {COVERS}",
+)
 
 # A mistake in a query is a bug and stays one. Whatever else the database raises comes of the files (damaged pages,
 # columns of another type) or of the machine (no memory, no disk): then there is no verdict.
@@ -39,20 +49,25 @@ _MISTAKES = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogExcep
 EVENTS = """
     SELECT e.at, e.subject, e.what, e.detail FROM events e
     WHERE e.at IS NOT NULL
-    ORDER BY e.at, e.subject, e.what, e.detail
+    ORDER BY e.at, e.subject NULLS LAST, e.what NULLS LAST, e.detail NULLS LAST
 """
 
 UNREAD = """
-    SELECT s.topic, s.partition, count(*) AS acknowledged
-    FROM sends s
-    JOIN partitions p ON p.topic = s.topic AND p.partition IS NOT DISTINCT FROM s.partition AND NOT p.judged
-    WHERE s.outcome = 'acknowledged' AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
-      AND NOT EXISTS (SELECT 1 FROM readings e
-                      WHERE e.topic = s.topic AND e.partition = s.partition
-                        AND coalesce(e.from_offset <= s.offset, true)
-                        AND (coalesce(e.asked_at >= s.settled_at, true) OR coalesce(e.end_offset > s.offset, false)))
-    GROUP BY s.topic, s.partition
-    ORDER BY s.topic, s.partition NULLS LAST
+    SELECT p.topic, p.partition, count(*) AS open
+    FROM (
+        SELECT s.topic, s.partition, s.publisher, s.sequence,
+               bool_or(n.unfinished) AS unfinished,
+               bool_or(e.reader IS NOT NULL
+                       AND covers(e.from_offset, e.end_offset, e.asked_at, s.offset, s.settled_at)) AS told
+        FROM sends s
+        JOIN partitions n ON n.topic = s.topic AND n.partition IS NOT DISTINCT FROM s.partition AND NOT n.judged
+        LEFT JOIN readings e ON e.topic = s.topic AND e.partition = s.partition
+        WHERE s.outcome = 'acknowledged'
+        GROUP BY s.topic, s.partition, s.publisher, s.sequence
+    ) p
+    WHERE (p.unfinished OR NOT p.told) AND EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
+    GROUP BY p.topic, p.partition
+    ORDER BY p.topic, p.partition NULLS LAST
 """
 
 
@@ -88,7 +103,8 @@ def check(
     small = is_small(path for paths in files.values() for path in paths)
     with connect() if small else large(memory, threads) as database:
         try:
-            database.execute(_FINGERPRINT)
+            for function in _FUNCTIONS:
+                database.execute(function)
             absent = _load(database, files, "TABLE" if small else "VIEW")
             refuse_overlaps(by_folder, lambda files, column: _ids(database, files, column))
             check_outcomes(lambda table: [row[0] for row in _rows(database, f"SELECT DISTINCT outcome FROM {table}")])

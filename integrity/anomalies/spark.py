@@ -1,8 +1,8 @@
 """Runs the same checks over the same files with Apache Spark, for histories beyond one machine's reach.
 
 The ``.sql`` files are run as they are. They keep to what DuckDB and Spark have in common; what remains is here: the
-types, and ``fingerprint``, a hash of five columns that each engine has under another name. Nothing of a history
-passes through Python but the verdict's examples.
+types, and the two functions, of which ``fingerprint``, a hash of five columns, has another name in each engine. Nothing
+of a history passes through Python but the verdict's examples.
 """
 
 from __future__ import annotations
@@ -46,10 +46,17 @@ _OF_FILES = ("PATH_NOT_FOUND", "DATATYPE_MISMATCH", "CANNOT_MERGE")
 _END_SECONDS = 5.0
 
 # 40 bits of 64: sums of sixteen million of them have their place in a BIGINT, which DECIMAL would take long to add up.
-_FINGERPRINT = """
+_FUNCTIONS = (
+    """
     CREATE OR REPLACE TEMPORARY FUNCTION fingerprint(a BIGINT, b STRING, c INT, d BIGINT, e DECIMAL(20, 0))
     RETURNS BIGINT RETURN shiftright(xxhash64(a, b, c, d, e), 24)
-"""
+    """,
+    f"""
+    CREATE OR REPLACE TEMPORARY FUNCTION covers(from_offset BIGINT, end_offset BIGINT, asked_at TIMESTAMP_NTZ,
+                                                at_offset BIGINT, settled_at TIMESTAMP_NTZ)
+    RETURNS BOOLEAN RETURN {engine.COVERS}
+    """,
+)
 
 
 def check(
@@ -123,7 +130,8 @@ class _History:
         )
 
     def _load(self) -> None:
-        self._spark.sql(_FINGERPRINT)
+        for function in _FUNCTIONS:
+            self._spark.sql(function)
         given = []
         for name, table in TABLES.items():
             files = [path for paths in self._files[name].values() for path in paths]

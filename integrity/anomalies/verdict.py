@@ -38,11 +38,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Unread:
-    """A partition with acknowledged messages that the final read did not read to its end."""
+    """A partition that the last reading did not read to its end; open: how many of the messages acknowledged in it no
+    reading can tell of."""
 
     topic: str
     partition: int
-    acknowledged: int
+    open: int
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ class Verdict:
         if not self.read:
             reasons.append(f"nothing was read: {VACUOUS}")
         for gap in self.unread:
+            what = _plural(
+                gap.open, "message that was acknowledged in it is", "messages that were acknowledged in it are"
+            )
             reasons.append(
-                f"{gap.topic}-{gap.partition} was not read to its end, and {gap.acknowledged:,} "
-                f"{_plural(gap.acknowledged, 'message was', 'messages were')} acknowledged in it: "
-                "whether any is lost is open"
+                f"{gap.topic}-{gap.partition} was not read to its end: whether {gap.open:,} {what} there is open"
             )
         return tuple(reasons)
 

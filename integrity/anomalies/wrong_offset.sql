@@ -7,9 +7,10 @@
 -- Needs: pairs, scattered
 -- Counts: {count} {message|messages} away from where they were sent to
 -- Says: message {sequence} of publisher {publisher} was {sent}, but read at offset {offset} of {topic}-{partition}
-SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.sent_topic AS acknowledged_topic,
-       w.sent_partition AS acknowledged_partition, w.sent_offset AS acknowledged_offset, w.reader, w.read_at AS at,
-       CASE WHEN w.sent_offset IS NULL THEN concat('sent to ', w.sent_topic, '-', w.sent_partition)
+SELECT w.topic, w.partition, w.offset, w.publisher, w.sequence, w.sent_topic,
+       w.sent_partition, w.sent_offset, w.reader, w.read_at AS at,
+       CASE WHEN w.sent_partition IS NULL THEN concat('sent to ', w.sent_topic)
+            WHEN w.sent_offset IS NULL THEN concat('sent to ', w.sent_topic, '-', w.sent_partition)
             ELSE concat('acknowledged at offset ', w.sent_offset, ' of ', w.sent_topic, '-', w.sent_partition) END AS sent
 FROM (
     SELECT p.*, row_number() OVER (PARTITION BY p.publisher, p.sequence

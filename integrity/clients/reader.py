@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from integrity.clients.types import (
     BEGINNING,
+    END,
     POLL_SECONDS,
     Connection,
     Partition,
@@ -137,11 +138,11 @@ class Reader(ABC):
                 break
             if not came:
                 self.connection.check()
+        first_of = begin | dict(began or {})
         result = {place: PartitionEnd(reached.get(place, -1), end) for place, end in targets.items()}
         for (topic, partition), end in result.items():
-            first = (began or begin)[topic, partition]
-            first = 0 if first == BEGINNING else first
-            self.log.end(topic, partition, end.end, end.complete, first if first >= 0 else None, asked_at)
+            first = {BEGINNING: 0, END: end.end}.get(at := first_of[topic, partition], at)
+            self.log.end(topic, partition, end.end, end.complete, first, asked_at)
         return ReadResult(count, result, tuple(records or ()))
 
     def processed(self, records: Iterable[Record]) -> None:

@@ -138,8 +138,9 @@ EVENTS = Table(
 ENDS = Table(
     "ends",
     "how far a reading of one partition got. Without this table every partition of a history in which anything "
-    "was read counts as read to its end; with it, a partition counts only by a row with complete = true, and any other "
-    "one that holds acknowledged messages is reported as unread: it is never intact, and nothing in it is called lost",
+    "was read counts as read to its end; with it, an acknowledged message is judged only by a row with complete = true "
+    "that tells of it (see from_offset and asked_at). Where there is none, or the last reading from the beginning is "
+    "not complete, the partition is reported as unread: the history is not intact",
     (
         Column("reader", pa.int32(), "who read"),
         Column("committed_only", pa.bool_(), "that reader's isolation"),

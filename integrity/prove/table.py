@@ -84,7 +84,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "lost",
         (UNDER_LOAD,),
         "The work cannot go on, for the topic is gone, and all that was acknowledged with it.",
-        {NO_EVIDENCE: "nothing is there that could be read", "vanished": "what had been read is gone as well"},
+        {NO_EVIDENCE: "nothing is there that could be read"},
         disk=disk.lose_everything,
     ),
     Sabotage(

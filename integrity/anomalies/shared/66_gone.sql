@@ -1,12 +1,12 @@
--- Records that a reader was handed below or above all that another one was handed on its way through the partition, which
--- therefore were not there then. What lies between is passed over (see passed). Behind the end that was asked for only
--- what was read before that can be missed.
+-- Records that a reader was handed below or above all that another one was handed on its way through the partition: not
+-- there any more, or not shown to everybody. What lies between is passed over (see passed). Behind the end that was asked
+-- for only what was read before that can be missed.
 -- Needs: readings, spans
-SELECT f.reader AS final_reader, f.committed_only AS final_committed_only, f.from_offset, f.end_offset, f.asked_at, f.lo,
-       f.hi, r.topic, r.partition, r.offset, r.publisher, r.sequence, r.reader, r.committed_only, r.read_at
-FROM readings f
-JOIN spans n ON n.topic = f.topic AND n.partition = f.partition AND n.reader <> f.reader
-    AND (f.lo IS NULL OR n.lo < f.lo OR n.hi > f.hi)
+SELECT e.reader AS final_reader, e.committed_only AS final_committed_only, e.from_offset, e.end_offset, e.asked_at, e.lo,
+       e.hi, r.topic, r.partition, r.offset, r.publisher, r.sequence, r.reader, r.committed_only, r.read_at
+FROM readings e
+JOIN spans n ON n.topic = e.topic AND n.partition = e.partition AND n.reader <> e.reader
+    AND (e.lo IS NULL OR n.lo < e.lo OR n.hi > e.hi)
 JOIN reads r ON r.reader = n.reader AND r.topic = n.topic AND r.partition = n.partition
-    AND r.offset >= f.from_offset AND (f.lo IS NULL OR r.offset < f.lo OR r.offset > f.hi)
-    AND (r.offset < f.end_offset OR coalesce(r.read_at < f.asked_at, false))
+    AND r.offset >= e.from_offset AND (e.lo IS NULL OR r.offset < e.lo OR r.offset > e.hi)
+    AND (r.offset < e.end_offset OR coalesce(r.read_at < e.asked_at, false))

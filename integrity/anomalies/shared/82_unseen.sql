@@ -11,7 +11,8 @@ FROM sends s
 JOIN partitions n ON n.topic = s.topic AND n.partition = s.partition AND n.mixed
 LEFT JOIN endings t ON t.publisher = s.publisher AND t.transaction = s.transaction
 LEFT JOIN revealed v ON v.publisher = s.publisher AND v.transaction = s.transaction
-WHERE s.outcome = 'acknowledged' AND (t.outcome = 'committed' OR v.transaction IS NOT NULL)
+WHERE s.outcome = 'acknowledged' AND s.transaction IS NOT NULL
+  AND (t.outcome = 'committed' OR v.transaction IS NOT NULL)
   AND EXISTS (SELECT 1 FROM reads a WHERE a.publisher = s.publisher AND a.sequence = s.sequence)
   AND NOT EXISTS (SELECT 1 FROM reads r
                   WHERE r.publisher = s.publisher AND r.sequence = s.sequence AND r.committed_only)

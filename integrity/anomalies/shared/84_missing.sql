@@ -1,19 +1,20 @@
--- The unseen messages that nothing excuses. judged: a reading went past where they should be (see readings). What is
--- hidden from committed readers is missing only where one of them went past it. Excuses of a single record and excuses of
+-- The unseen messages that nothing excuses. judged: a reading tells of them (see readings). What is
+-- hidden from committed readers is missing only where one of them tells of it. Excuses of a single record and excuses of
 -- a range are asked for one by one: as equalities the (possibly many) single ones stay cheap.
 SELECT m.publisher, m.sequence, m.topic, m.partition, m.offset, m.transaction, m.sent_at, m.judged
 FROM (
     SELECT u.publisher, u.sequence, u.topic, u.partition, u.offset, u.transaction, u.hidden, s.sent_at,
-           CASE WHEN EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends') THEN count(e.reader) > 0
+           CASE WHEN EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
+                THEN bool_or(e.reader IS NOT NULL AND covers(e.from_offset, e.end_offset, e.asked_at, u.offset, s.settled_at))
                 ELSE bool_or(coalesce(n.judged, false)) END AS judged,
-           CASE WHEN EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends') THEN coalesce(bool_or(e.committed_only), false)
+           CASE WHEN EXISTS (SELECT 1 FROM given g WHERE g.name = 'ends')
+                THEN bool_or(coalesce(e.committed_only, false)
+                             AND covers(e.from_offset, e.end_offset, e.asked_at, u.offset, s.settled_at))
                 ELSE bool_or(coalesce(n.watched, false)) END AS watched
     FROM unseen u
     JOIN sends s ON s.publisher = u.publisher AND s.sequence = u.sequence
     LEFT JOIN partitions n ON n.topic = u.topic AND n.partition = u.partition
     LEFT JOIN readings e ON e.topic = u.topic AND e.partition = u.partition
-        AND coalesce(e.from_offset <= u.offset, true)
-        AND (coalesce(e.asked_at >= s.settled_at, true) OR coalesce(e.end_offset > u.offset, false))
     GROUP BY u.publisher, u.sequence, u.topic, u.partition, u.offset, u.transaction, u.hidden, s.sent_at
 ) m
 WHERE (m.watched OR NOT m.hidden)

@@ -2,16 +2,16 @@
 -- same leg, and when it was handed the one above.
 -- Needs: passed
 WITH ways AS (
-    SELECT DISTINCT k.reader, k.topic, k.partition, k.leg FROM passed k
+    SELECT DISTINCT k.reader, k.topic, k.partition, k.leg, k.cut FROM passed k
 ),
 handed AS (
-    SELECT r.reader, r.topic, r.partition, 0 AS leg, r.offset, r.read_at
+    SELECT r.reader, r.topic, r.partition, q.leg, r.offset, r.read_at
     FROM reads r
-    JOIN ways q ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition AND q.leg IS NULL
+    JOIN ways q ON q.reader = r.reader AND q.topic = r.topic AND q.partition = r.partition AND NOT q.cut
     UNION ALL
     SELECT l.reader, l.topic, l.partition, l.leg, l.offset, l.read_at
     FROM legs l
-    JOIN ways q ON q.reader = l.reader AND q.topic = l.topic AND q.partition = l.partition AND q.leg = l.leg
+    JOIN ways q ON q.reader = l.reader AND q.topic = l.topic AND q.partition = l.partition AND q.leg = l.leg AND q.cut
 )
 SELECT g.reader, g.topic, g.partition, g.offset, g.publisher, g.sequence, g.below, g.above, min(h.read_at) AS at
 FROM (
@@ -24,7 +24,7 @@ FROM (
                PARTITION BY e.reader, e.topic, e.partition, e.leg ORDER BY e.offset DESC
                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS above
     FROM (
-        SELECT k.reader, k.topic, k.partition, coalesce(k.leg, 0) AS leg, k.offset, min(k.publisher) AS publisher,
+        SELECT k.reader, k.topic, k.partition, k.leg, k.offset, min(k.publisher) AS publisher,
                min_by(k.sequence, k.publisher) AS sequence, false AS handed
         FROM passed k GROUP BY k.reader, k.topic, k.partition, k.leg, k.offset
         UNION ALL
