@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from integrity import anomalies
 from integrity.endings import end_all
-from integrity.history.database import connect
+from integrity.history.database import connect, files_of, parquet
 from integrity.history.recorder import Recorder
 from integrity.scene import READ_SECONDS, Scene
 from integrity.scenes.copier import ALL_CLIENTS, Copier
@@ -187,14 +187,15 @@ class Copying:
                 reader.read_to_end(self._target, READ_SECONDS)
             with connect() as database:
                 events = database.execute(
-                    'SELECT "at", subject, what, detail FROM read_parquet(?)', [str(scene.folder / "events/*.parquet")]
+                    f'SELECT "at", subject, what, detail FROM {parquet(files_of(scene.folder, "events"))}'
                 ).fetchall()
                 for at, *rest in events:
                     recorder.row("events", at, *rest)
                 sends = database.sql(
                     'SELECT publisher, sequence, ? AS topic, partition, NULL::BIGINT AS "offset", outcome, '
-                    'NULL::BIGINT AS "transaction", digest, sent_at, settled_at FROM read_parquet(?)',
-                    params=[self._target, str(scene.folder / "sends/*.parquet")],
+                    'NULL::BIGINT AS "transaction", digest, sent_at, settled_at '
+                    f"FROM {parquet(files_of(scene.folder, 'sends'))}",
+                    params=[self._target],
                 ).to_arrow_table()
             recorder.write("sends", lambda: sends)
         self._verdict = scene.judge(folder, [self._target])

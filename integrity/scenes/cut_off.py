@@ -11,7 +11,7 @@ from integrity.endings import end_all
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.history import on_disk
-from integrity.history.database import connect
+from integrity.history.database import connect, files_of, parquet
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes.fetching import handed_out
 from integrity.scenes.load import Load
@@ -160,10 +160,10 @@ class CutOff:
         return found
 
     def _count(self, table: str, condition: str) -> int:
-        parts = str(self._scene.folder / table / "*.parquet")
-        query = f"SELECT count(*) FROM read_parquet(?) WHERE publisher = ? AND list_contains(?, sequence) {condition}"
+        rows = parquet(files_of(self._scene.folder, table))
+        query = f"SELECT count(*) FROM {rows} WHERE publisher = ? AND list_contains(?, sequence) {condition}"
         with connect() as database:
-            return database.execute(query, [parts, self._stranded_publisher, sorted(self._stranded)]).fetchone()[0]
+            return database.execute(query, [self._stranded_publisher, sorted(self._stranded)]).fetchone()[0]
 
     # -- the clients from a broker ------------------------------------------------------------------------
     def watch_the_way(self) -> None:

@@ -10,7 +10,7 @@ from integrity.clients.base import Partition
 from integrity.errors import SuiteError
 from integrity.faults.network import Fault, Proxy
 from integrity.history import schema
-from integrity.history.database import connect
+from integrity.history.database import connect, files_of, parquet
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import order, publishers
 from integrity.scenes.load import Load
@@ -171,13 +171,12 @@ class Isolation:
     def seen_of_the_open_one(self) -> list[str]:
         """Where a committed reader saw messages of the publisher whose transaction was left open, in words."""
         self._scene.verdict()
-        parts = str(self._scene.folder / "reads" / "*.parquet")
         query = (
-            'SELECT topic, partition, "offset", sequence FROM read_parquet(?) WHERE publisher = ? AND committed_only '
-            "ORDER BY ALL"
+            f'SELECT topic, partition, "offset", sequence FROM {parquet(files_of(self._scene.folder, "reads"))} '
+            "WHERE publisher = ? AND committed_only ORDER BY ALL"
         )
         with connect() as database:
-            rows = database.execute(query, [parts, self._open.id]).fetchall()
+            rows = database.execute(query, [self._open.id]).fetchall()
         return [f"message {sequence} in {place((topic, number), offset)}" for topic, number, offset, sequence in rows]
 
     def close(self) -> None:
