@@ -6,7 +6,7 @@ No broker runs here.
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +24,7 @@ from integrity.faults.disk.files import Refused, prove_own
 from integrity.faults.process import DoesNotComeBack, FaultNotProven
 from integrity.scenes import disk_faults
 from integrity.scenes.replaced_disk import ReplacedDisk
+from integrity.scenes.replication import PassedOn
 
 INDEX_BYTES = 1000
 
@@ -239,21 +240,38 @@ def test_on_a_disk_that_was_replaced_there_is_nothing(data):
     assert list(data.iterdir()) == []
 
 
+OLD, NEW = "directory.id=old", "directory.id=new"
+
+
 class Replacing(Harmed):
-    """A scene whose brokers are whole all the time; one has the role, with the directory ids that it has one by one."""
+    """A scene whose brokers are whole all the time; one has the role, with what is told of its directory one by one."""
 
     def __init__(self, folder: Path, ids: list[str]) -> None:
         super().__init__(folder)
-        self.broker.peek = lambda name: f"node.id=1\ndirectory.id={ids.pop(0)}\n".encode()
+        self.broker.peek = lambda name: f"node.id=1\n{ids.pop(0)}\n".encode()
         self._part = SimpleNamespace(
-            holder=lambda role: self.broker,
+            at_holder=self._at_holder,
             hands_over=lambda node, role: None,
             recovered=lambda: None,
-            meeting=lambda how: nullcontext(),
+            meeting=self._meeting,
         )
+        #: Whether the lead passes on to that broker while it is waited for what is under way.
+        self.leads = False
 
     def part(self, kind):
         return self._part
+
+    def _at_holder(self, role: str, fault):
+        def check() -> None:
+            if self.leads:
+                raise PassedOn("it leads")
+
+        return fault(self.broker, check)
+
+    @contextmanager
+    def _meeting(self, how: str, check):
+        check()
+        yield
 
 
 @pytest.fixture
@@ -269,7 +287,7 @@ def restarting(monkeypatch):
 
 
 def test_what_goes_with_a_disk_is_in_the_report(data, restarting):
-    scene = Replacing(data, ["old", "new"])
+    scene = Replacing(data, [OLD, NEW])
     ReplacedDisk(scene).replace("follower")
     assert scene.tampered
     assert scene.facts.numbers["messages removed from broker 1"] == 12
@@ -277,15 +295,31 @@ def test_what_goes_with_a_disk_is_in_the_report(data, restarting):
 
 
 def test_a_disk_without_messages_that_is_replaced_proves_nothing(data, restarting):
-    scene = Replacing(data, ["old", "new"])
+    scene = Replacing(data, [OLD, NEW])
     scene.topics = ["invoices"]
     with pytest.raises(FaultNotProven, match="the disk of broker 1 was replaced, and there were no messages on it"):
         ReplacedDisk(scene).replace("follower")
 
 
+def test_the_disk_of_a_follower_that_has_come_to_lead_is_let_be(data, restarting):
+    scene = Replacing(data, [OLD, NEW])
+    scene.leads = True
+    with pytest.raises(PassedOn):
+        ReplacedDisk(scene).replace("follower")
+    assert (data / "orders-0").exists()
+
+
+def test_a_directory_without_an_id_cannot_be_told_from_a_new_one(data, restarting):
+    """Before Kafka 3.7 none had one, and the two that are alike were taken for a disk that was not replaced."""
+    scene = Replacing(data, ["version=1", "version=1"])
+    with pytest.raises(NotPossible, match=r"the log directory of broker 1 has no id, as before Kafka 3\.7"):
+        ReplacedDisk(scene).replace("follower")
+    assert (data / "orders-0").exists()
+
+
 def test_a_broker_that_comes_back_with_the_directory_it_had_proves_nothing(data, restarting):
     with pytest.raises(FaultNotProven, match="was to come back with a new log directory, and has old again"):
-        ReplacedDisk(Replacing(data, ["old", "old"])).replace("follower")
+        ReplacedDisk(Replacing(data, [OLD, OLD])).replace("follower")
 
 
 # -- what the broker makes of it --------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from integrity.brokers.base import Broker
-from integrity.errors import SuiteError
+from integrity.errors import NotPossible, SuiteError
 from integrity.faults import process
 from integrity.faults.disk import own_files, replacement
 from integrity.scene import Scene
@@ -23,22 +25,35 @@ class ReplacedDisk:
         """Kill the holder of the role, take everything from its disk, see the work go on without it, and start it.
 
         In the end it is in sync again, wherever it has a replica.
-        Raises FaultNotProven when it had no messages, or came back with the log directory that it had.
+        Raises FaultNotProven when it had no messages, or came back with the log directory that it had; NotPossible when
+        that cannot be told.
         """
         replication = self._scene.part(Replication)
-        self._node = node = replication.holder(role)
+
+        def replace(node: Broker, check: Callable[[], None]) -> process.Restart:
+            return self._replace(role, node, check)
+
+        done = replication.at_holder(role, replace)
+        self._scene.facts.numbers[f"{role} killed and back with an empty disk (s)"] = round(done.took, 2)
+        replication.recovered()
+
+    def _replace(self, role: str, node: Broker, check: Callable[[], None]) -> process.Restart:
         had = replacement.directory_id(node)
+        if not had:
+            raise NotPossible(
+                f"the log directory of {node.label} has no id, as before Kafka 3.7: a new one cannot be told from it"
+            )
 
         def replace() -> None:
             self._empty(node)
-            replication.hands_over(node, role)
+            self._scene.part(Replication).hands_over(node, role)
 
-        meeting = self._scene.part(Load).meeting("killed")
+        meeting = self._scene.part(Load).meeting("killed", check)
         done = process.restart(node, "killed", in_the_middle_of=meeting, while_down=replace)
-        self._scene.facts.numbers[f"{role} killed and back with an empty disk (s)"] = round(done.took, 2)
         if replacement.directory_id(node) == had:
             raise process.FaultNotProven(f"{node.label} was to come back with a new log directory, and has {had} again")
-        replication.recovered()
+        self._node = node
+        return done
 
     def _empty(self, node: Broker) -> None:
         self._scene.tampered = True
