@@ -537,7 +537,7 @@ def test_the_work_has_to_go_on_after_each_broker_of_a_rolling_restart(monkeypatc
     did = []
     nodes = [_Node(1), _Node(2), _Node(3)]
     replication = SimpleNamespace(
-        leader=lambda: nodes[0],
+        cluster=Cluster(nodes),
         followers=lambda: nodes[1:],
         goes_on_without=lambda node: did.append(f"without {node.label}"),
         recovered=lambda: did.append("recovered"),
@@ -556,6 +556,21 @@ def test_the_work_has_to_go_on_after_each_broker_of_a_rolling_restart(monkeypatc
         for number in (2, 3, 1)
         for each in ("held", "down", "let go", f"without broker {number}", "recovered", "seen to go on")
     ]
+
+
+def test_every_broker_is_rolled_once_when_the_lead_passes_on_meanwhile(monkeypatch):
+    """Asked for twice, who leads may be another one the second time: that one went down twice, and the first never."""
+    nodes, down = [_Node(1), _Node(2), _Node(3)], []
+    replication = SimpleNamespace(
+        cluster=Cluster(nodes),
+        followers=lambda: nodes[1:],
+        leader=lambda: nodes[1],
+        recovered=nothing,
+        meeting=contextlib.nullcontext,
+    )
+    monkeypatch.setattr(process, "restart", lambda node, how, **_: down.append(node.label))
+    Outages(SimpleNamespace(part=lambda kind: replication)).roll("stopped")
+    assert down == ["broker 2", "broker 3", "broker 1"]
 
 
 def test_brokers_are_killed_while_every_copier_is_in_a_transaction_and_let_it_go_on_at_once():

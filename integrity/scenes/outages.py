@@ -40,7 +40,10 @@ class Outages:
             once_down()
             replication.goes_on_without(node)
 
-        for node in [*replication.followers(), replication.leader()]:
+        followers = replication.followers()
+        # Not asked for who leads once more: the lead may have passed on since.
+        leader = [node for node in replication.cluster.nodes if node not in followers]
+        for node in [*followers, *leader]:
             before_each()
             process.restart(
                 node,
