@@ -683,6 +683,26 @@ def test_a_role_that_passes_on_again_and_again_is_no_broken_promise(scene, passi
     assert struck == []
 
 
+@pytest.mark.parametrize("at", ["when it is looked up", "right before the fault"])
+def test_a_partition_that_nobody_comes_to_lead_stalls_the_work_and_is_no_error_of_the_suite(monkeypatch, at):
+    """Every broker is up, and they are to have a leader: that they do not is a promise that they break."""
+    waits = iter([nothing] * (at != "when it is looked up") + [_waits_in_vain])
+    scene = SimpleNamespace(
+        broker=SimpleNamespace(), facts=ScenarioFacts(), note=lambda *_: None, workers=[], verdict=_waits_in_vain
+    )
+    at_work = Load(scene)
+    scene.part = lambda kind: at_work
+    part, node = Replication(scene), _Node(1)
+
+    def leads(_: Replication) -> _Node:
+        next(waits)()
+        return node
+
+    monkeypatch.setitem(replication.ROLES, "leader", leads)
+    with pytest.raises(Stalled, match="the work does not go on: waited for every replica"):
+        part.at_holder("leader", lambda node, check: check())
+
+
 @pytest.mark.parametrize(
     ("stands", "told"),
     [

@@ -260,7 +260,7 @@ class Load:
 
         How many were under way then is one of the report's numbers: the fewest, of several times. Only the publishers
         of this load are meant. check: raises what speaks against doing it after all, when they have been waited for.
-        Raises Stalled when one of them has nothing under way within the bound.
+        Raises Stalled when one of them has nothing under way within the bound, or the check waits in vain.
         """
         under_way = 0
 
@@ -280,7 +280,8 @@ class Load:
                     "every publisher at work to have messages under way",
                     lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
                 )
-            check()
+                # It may wait for somebody to have a role.
+                check()
             if self._sending:
                 numbers, name = self._scene.facts.numbers, "under way at the fault, at least"
                 numbers[name] = min(under_way, int(numbers.get(name, under_way)))

@@ -141,19 +141,26 @@ class Replication:
         A role may pass on, on a busy machine, while it is waited for what the fault is to meet. So the fault is given
         the brokers, in this order, and a check to make right before anything is done to them: where they do not have
         their roles any more it ends there, and is begun anew with those who have, when every replica is in sync again.
-        Raises PassedOn, which says how it stands, when that happens LOOKS times; Stalled, and what the fault raises.
+        Raises PassedOn, which says how it stands, when that happens LOOKS times; Stalled, also where nobody comes to
+        have a role; and what the fault raises.
         """
         looks = 0
         while True:
             looks += 1
-            holders = {role: self.holder(role) for role in roles}
+            with self._scene.part(Load).going_on():
+                holders = {role: self.holder(role) for role in roles}
             try:
-                return fault(list(holders.values()), partial(self._require, holders))
+                return fault(list(holders.values()), partial(self._still_held, holders))
             except PassedOn as passed_on:
                 self._scene.note("the cluster", "passed a role on", str(passed_on))
                 if looks == LOOKS:
                     raise
                 self.wait_until_whole()
+
+    def _still_held(self, holders: Mapping[str, Broker]) -> None:
+        """The check of ``at_holders``. Raises Stalled besides, where nobody comes to have a role."""
+        with self._scene.part(Load).going_on():
+            self._require(holders)
 
     def _require(self, holders: Mapping[str, Broker]) -> None:
         """Raise PassedOn unless each of these brokers has its role at this moment."""
