@@ -147,13 +147,12 @@ class Session:
             choice = choose(settings)
             progress.say(f"Broker: {choice.kind} ({choice.reason})")
             brokers = Brokers(settings, choice, run)
-            secrets = access.secrets(settings)
+            facts.broker, facts.broker_why = choice.kind, choice.reason
+            facts.kafka, facts.secrets = brokers.version, access.secrets(settings)
         except SuiteError as error:
             if run is not None:
                 run.end()
             stop_at_once(error)
-        facts.broker, facts.broker_why = choice.kind, choice.reason
-        facts.kafka, facts.secrets = brokers.version, secrets
         random.seed(facts.seed)
         vocabulary.make_skippable(runner.step_registry)
         session = cls(settings, run, brokers, reports)

@@ -159,6 +159,11 @@ def test_an_image_that_is_gone_meanwhile_is_one_line(fake: FakeEngine) -> None:
         engine.described("somebodys/kafka:1")
 
 
+def test_an_image_is_told_by_its_name_where_the_engine_does_not_answer(fake: FakeEngine) -> None:
+    fake.answers["/images/somebodys/kafka:1/json"] = fails
+    assert engine.described("somebodys/kafka:1") == "somebodys/kafka:1"
+
+
 def test_an_engine_that_cannot_tell_of_its_images_is_one_line(fake: FakeEngine) -> None:
     fake.answers["/images/somebodys/kafka:1/json"] = fails
     with pytest.raises(Unavailable, match="it is broken and stays so"):

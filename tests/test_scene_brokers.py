@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 
-from integrity import progress
+from integrity import progress, session
 from integrity.brokers import kinds
 from integrity.brokers.base import Broker, BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
+from integrity.errors import SuiteError, Unavailable
 from integrity.reports.model import RunFacts
 from integrity.session import ONE_BROKER, Session
 from integrity.settings import Settings
@@ -248,6 +250,35 @@ def test_a_broker_launched_ahead_that_neither_starts_nor_goes_costs_the_feature_
     with pytest.raises(BrokerFailed, match="could not clean up broker 1: it does not go, on purpose"):
         brokers.discard_all()
     brokers.discard_all()
+
+
+def test_a_run_whose_kafka_is_not_there_any_more_ends_with_a_line_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An error of the first hook would leave every scenario skipped, and the run's folder where it is."""
+    ended: list[str] = []
+
+    class Gone:
+        @property
+        def version(self) -> str:
+            raise Unavailable("no such image")
+
+    def stop(error: SuiteError) -> NoReturn:
+        ended.append(str(error))
+        raise SystemExit(2)
+
+    run = SimpleNamespace(swept=[], take_in_temporary_files=lambda: None, end=lambda: ended.append("run"))
+    monkeypatch.setattr(session.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(session, "collect_garbage_rarely", lambda: None)
+    monkeypatch.setattr(session.waiting, "set_timeout_factor", lambda factor: None)
+    monkeypatch.setattr(session.reporting, "install", lambda *_, **__: None)
+    monkeypatch.setattr(session.Run, "begin", lambda: run)
+    monkeypatch.setattr(session, "choose", lambda settings: Choice("docker", "for tests"))
+    monkeypatch.setattr(session, "Brokers", lambda *_: Gone())
+    monkeypatch.setattr(session, "stop_at_once", stop)
+    with pytest.raises(SystemExit):
+        Session.begin(SimpleNamespace(_runner=None, config=SimpleNamespace(userdata={})))
+    assert ended == ["run", "no such image"]
 
 
 def test_a_feature_without_a_broker_says_so_to_a_scenario_that_wants_none_of_its_own(

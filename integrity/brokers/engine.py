@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from integrity import progress
@@ -176,13 +177,25 @@ def image_id(image: str) -> str | None:
 def described(image: str) -> str:
     """The image's name and, as short as engines show it, its id, and its digest in the registry that it came from.
 
-    A name may stand for another image tomorrow. Raises Unavailable when the engine has none of that name.
+    A name may stand for another image tomorrow. The name alone where the engine cannot tell just now: reports want it,
+    and no broker does. Raises Unavailable when the engine has none of that name.
     """
-    with closing(engine()) as client, _one_line(lambda reason: Unavailable(f"the engine tells of no image: {reason}")):
-        found = client.images.get(full_name(image)).attrs
+    from docker.errors import ImageNotFound
+
+    try:
+        found = _attributes(image)
+    except Unavailable as error:
+        if isinstance(error.__cause__, ImageNotFound):
+            raise
+        return image
     digests = [digest.rpartition("@")[2] for digest in found.get("RepoDigests") or ()]
     marks = [f"id {_short(found['Id'])}", *(f"digest {_short(digest)}" for digest in digests[:1])]
     return f"{image} ({', '.join(marks)})"
+
+
+def _attributes(image: str) -> dict[str, Any]:
+    with closing(engine()) as client, _one_line(lambda reason: Unavailable(f"the engine tells of no image: {reason}")):
+        return client.images.get(full_name(image)).attrs
 
 
 def _short(id: str) -> str:
