@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from integrity import waiting
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.cluster import Cluster
-from integrity.clients import Message, NotAcknowledged, Receipt
+from integrity.clients import Connection, Message, NotAcknowledged, Receipt
 from integrity.faults.network import ProxyFailed, between
 from integrity.faults.network.fault import Fault
 from integrity.faults.process import FaultNotProven
@@ -155,6 +156,16 @@ def test_a_leader_that_takes_no_message_before_it_is_cut_off_may_lead_no_more(tm
     monkeypatch.setattr(part, "_publisher_that_knows_only", lambda node: knows_it)
     with pytest.raises(PassedOn if passed_on else NotAcknowledged):
         part._isolate_leader(part._replication.cluster.nodes[0], check)
+
+
+def test_who_asks_only_the_leader_that_is_cut_off_has_more_time_on_a_busy_machine(tmp_path, monkeypatch):
+    """It tries nothing again: whatever timeout_factor was, a first answer after a second was an error."""
+    part, made = cut_off(tmp_path, history(), 1), []
+    part._scene.connection, part._scene.recorder = Connection("any:1"), None
+    part._scene.driver = SimpleNamespace(publisher=lambda *_, **options: made.append(options["request_timeout"]))
+    monkeypatch.setattr(waiting, "_timeout_factor", 5.0)
+    part._publisher_that_knows_only(SimpleNamespace(bootstrap_servers="it:1"))
+    assert made == [5.0]
 
 
 def test_what_the_old_leader_never_had_may_be_taken_by_the_next_one(tmp_path):

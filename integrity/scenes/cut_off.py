@@ -17,12 +17,12 @@ from integrity.scenes.fetching import handed_out
 from integrity.scenes.load import Load
 from integrity.scenes.publishers import acknowledged
 from integrity.scenes.replication import LEADER, Replication
-from integrity.waiting import wait_until
+from integrity.waiting import scaled, wait_until
 
 #: Messages sent to a leader that has been cut off, which it can store and never acknowledge.
 STRANDED = 100
 
-#: Seconds for which their publisher waits; it asks nobody else.
+#: Seconds, before timeout_factor, for which their publisher waits; it asks nobody else.
 STRANDED_SECONDS = 2.0
 
 #: Seconds, before timeout_factor, for the leader to store them.
@@ -80,7 +80,8 @@ class CutOff:
             self._scene.recorder,
             idempotent=False,
             retries=0,
-            request_timeout=STRANDED_SECONDS / 2,
+            # Its first message is to be acknowledged within it; what delivery_timeout says is scaled by the client.
+            request_timeout=scaled(STRANDED_SECONDS / 2),
             delivery_timeout=STRANDED_SECONDS,
         )
 
@@ -90,7 +91,7 @@ class CutOff:
         Raises AssertionError when it acknowledges them all the same, FaultNotProven when its followers get them.
         """
         publisher.publish(self._scene.topics[0], STRANDED)
-        # Some of them: the client gives up after a second, before it has sent all of them if the machine is busy.
+        # Some of them: the client gives up before it has sent all of them if the machine is busy.
         stored = wait_until(
             lambda: self._stored(publisher.id, node) - {0},
             what=f"{node.label} to store what it cannot acknowledge",
