@@ -261,12 +261,26 @@ def test_what_gets_through_to_clients_that_are_cut_off_is_noticed(each_round: An
 def test_a_cut_that_lets_something_through_is_not_proven(each_round: Any):
     clients, lifted = Clients(each_round), []
     leader = SimpleNamespace(label="broker 2")
-    replication = SimpleNamespace(holder=lambda role: leader, recovered=lambda: None)
+    replication = SimpleNamespace(at_holder=lambda role, fault: fault(leader, nothing), recovered=lambda: None)
     part = CutOff(SimpleNamespace(part=lambda kind: replication if kind is Replication else clients))
     part._proxy = SimpleNamespace(blackhole=lambda link: SimpleNamespace(lift=lambda: lifted.append(link)))
     with pytest.raises(FaultNotProven, match=r"cut off from broker 2, and yet messages got through: \d to "):
         part.cut_clients_off("leader")
     assert lifted == ["broker 2"]
+
+
+@pytest.mark.parametrize("cut", [CutOff.cut_clients_off, CutOff.cut_one_publisher_off])
+def test_nobody_is_cut_off_from_a_broker_that_has_lost_the_role(cut: Callable[[CutOff, str], None]):
+    def passed_on() -> None:
+        raise PassedOn("broker 1 leads")
+
+    done: list[dict[str, str]] = []
+    replication = SimpleNamespace(at_holder=lambda role, fault: fault(SimpleNamespace(label="broker 2"), passed_on))
+    part = CutOff(SimpleNamespace(part=lambda kind: replication))
+    part._proxy = SimpleNamespace(blackhole=lambda **where: done.append(where))
+    with pytest.raises(PassedOn):
+        cut(part, "leader")
+    assert done == []
 
 
 # -- a network that does not do as told -------------------------------------------------------------------

@@ -179,8 +179,12 @@ class CutOff:
 
         Raises FaultNotProven when one of them was acknowledged something meanwhile, or a reader got anything.
         """
-        node = self._replication.holder(role)
+        self._replication.at_holder(role, self._cut_clients_off)
+        self._replication.recovered()
+
+    def _cut_clients_off(self, node: Broker, check: Callable[[], None]) -> None:
         load = self._scene.part(Load)
+        check()
         fault = self._proxy.blackhole(link=node.label)
         try:
             got = load.got_while_cut_off()
@@ -189,15 +193,18 @@ class CutOff:
         if got:
             words = ", ".join(f"{count} to {name}" for name, count in got.items())
             raise FaultNotProven(f"the clients were cut off from {node.label}, and yet messages got through: {words}")
-        self._replication.recovered()
 
     def cut_one_publisher_off(self, role: str) -> None:
         """Cut one publisher off from the holder of the role until it waits and everybody else got on, then heal.
 
         Raises FaultNotProven when it was acknowledged something meanwhile.
         """
-        node = self._replication.holder(role)
+        self._replication.at_holder(role, self._cut_one_publisher_off)
+        self._replication.recovered()
+
+    def _cut_one_publisher_off(self, node: Broker, check: Callable[[], None]) -> None:
         load = self._scene.part(Load)
+        check()
         fault = self._proxy.blackhole(link=node.label, client=load.client_id(0))
         try:
             before = load.wait_until_waiting(0)
@@ -207,7 +214,6 @@ class CutOff:
             fault.lift()
         if got:
             raise FaultNotProven(f"the publisher was cut off from {node.label}, and {got} messages were acknowledged")
-        self._replication.recovered()
 
     def close(self) -> None:
         """End the network of the clients, and before it their work."""
