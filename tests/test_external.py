@@ -537,6 +537,25 @@ def test_which_broker_has_gone_is_asked_at_all_addresses(monkeypatch, tmp_path):
         process.restart(broker, "stopped")
 
 
+@pytest.mark.parametrize(
+    ("answers", "met"),
+    [
+        ([wire.Closed("refused")], True),
+        ([wire.NoAnswer("slow")], False),
+        ([wire.NoAnswer("slow"), wire.NoAnswer("slow")], True),
+        ([wire.NoAnswer("slow"), _told_of(1, 2), wire.NoAnswer("slow")], False),
+        ([wire.NoAnswer("slow"), wire.AccessDenied("who?"), wire.NoAnswer("slow")], False),
+    ],
+)
+def test_one_slow_answer_does_not_mean_that_all_have_gone(monkeypatch, tmp_path, answers, met):
+    broker = Several(monkeypatch, own_a=[1]).broker(tmp_path)
+    broker._leaders.note()
+    _answering(monkeypatch, *answers)
+    for _ in answers:
+        broker._leaders.look()
+    assert broker._leaders.met is met
+
+
 def test_a_partition_that_was_met_once_may_have_another_leader_then(monkeypatch, tmp_path):
     """A leader that comes back leads nothing for a while; and what an earlier scenario left is not this one's."""
     several = Several(monkeypatch, own_a=[3])

@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from integrity.brokers import commands, leavings
 from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
-from integrity.brokers.leaders import Leaders
+from integrity.brokers.leaders import SILENT_LOOKS, Leaders
 from integrity.clients import wire
 from integrity.clients.security import secrets
 from integrity.clients.types import Connection
@@ -48,9 +48,6 @@ PATIENCE_SECONDS = 10.0
 
 #: The same for a cluster that nobody has taken down, before the first scenario on it: it is not about to start.
 THERE_SECONDS = 60.0
-
-#: Looks in a row without any answer that count as its being down.
-SILENT_LOOKS = 2
 
 #: Replicas of a topic, where there are as many brokers.
 REPLICAS = 3

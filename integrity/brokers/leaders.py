@@ -19,6 +19,9 @@ ANSWER_SECONDS = 5.0
 #: Seconds for each address that is asked who is still there.
 LOOK_SECONDS = 2.0
 
+#: Looks in a row without any answer that count as there being nobody: one alone may be slowness.
+SILENT_LOOKS = 2
+
 
 class Leaders:
     """Those of the run's new partitions, from before a command is run."""
@@ -31,10 +34,11 @@ class Leaders:
         self._leading: set[int] = set()
         #: Those that were seen to be gone.
         self.gone: set[int] = set()
+        self._silent = 0
 
     def note(self) -> None:
         """Before the command: who leads what the run has made since the last time. Nobody, where that is not told."""
-        self._leading, self.gone = set(), set()
+        self._leading, self.gone, self._silent = set(), set(), 0
         try:
             answer = wire.metadata(
                 self._connection.bootstrap_servers, self._connection.properties, ANSWER_SECONDS, topics=None
@@ -62,12 +66,20 @@ class Leaders:
     def look(self) -> bool:
         """Ask who is gone, unless that is known well enough; whether one of them is."""
         if not self.met:
-            try:
-                answer = wire.metadata(self._addresses, self._connection.properties, LOOK_SECONDS)
-            except wire.NoAnswer:
-                self.lose(self._nodes)
-            except wire.AccessDenied:
-                pass
-            else:
-                self.lose(self._nodes - {broker.node_id for broker in answer.brokers})
+            self.lose(self._nodes - self._there())
         return self.met
+
+    def _there(self) -> set[int]:
+        """Who has not gone, as far as one look shows."""
+        try:
+            answer = wire.metadata(self._addresses, self._connection.properties, LOOK_SECONDS)
+        except wire.Closed:
+            return set()
+        except wire.NoAnswer:
+            self._silent += 1
+            return set() if self._silent >= SILENT_LOOKS else self._nodes
+        except wire.AccessDenied:
+            self._silent = 0
+            return self._nodes
+        self._silent = 0
+        return {broker.node_id for broker in answer.brokers}
