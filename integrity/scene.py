@@ -104,6 +104,7 @@ class Scene:
         self._client_log = ClientLog(secrets(broker.connection.properties) if broker is not None else ())
         if broker is not None:
             broker.listener = self.note
+            broker.begin_scenario()
 
     # -- parts --------------------------------------------------------------------------------------
     @property

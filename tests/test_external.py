@@ -31,6 +31,8 @@ from integrity.clients import Connection, Message, driver, wire
 from integrity.clients.base import Reader
 from integrity.errors import BadOption, NotPossible, Unavailable
 from integrity.faults import process
+from integrity.reports.model import ScenarioFacts
+from integrity.scene import Scene
 from integrity.settings import Settings
 from integrity.waiting import wait_until
 from tests import owner, secured
@@ -556,17 +558,30 @@ def test_one_slow_answer_does_not_mean_that_all_have_gone(monkeypatch, tmp_path,
     assert broker._leaders.met is met
 
 
-def test_a_partition_that_was_met_once_may_have_another_leader_then(monkeypatch, tmp_path):
-    """A leader that comes back leads nothing for a while; and what an earlier scenario left is not this one's."""
+def test_a_partition_that_was_met_once_must_be_met_each_time(monkeypatch, tmp_path):
+    """A leader that comes back leads nothing for a while: to take it down again endangers nothing."""
     several = Several(monkeypatch, own_a=[3])
     broker = several.broker(tmp_path)
     several.takes(monkeypatch, broker, {3})
     process.restart(broker, "killed")
     several.leaders = {"own_a": [1]}
-    process.restart(broker, "killed")
+    with pytest.raises(NotPossible, match="led none of this scenario's partitions"):
+        process.restart(broker, "killed")
+
+
+def test_what_an_earlier_scenario_made_is_not_this_ones(monkeypatch, tmp_path):
+    """It may have taken nothing down, and its topics are deleted at the feature's end only."""
+    several = Several(monkeypatch, own_a=[3])
+    broker = several.broker(tmp_path)
+    several.takes(monkeypatch, broker, {3})
+    brokers = SimpleNamespace(identities=(0, "0"))
+    scene = Scene(broker, {}, brokers, driver("kafka-python"), tmp_path / "scenario", ScenarioFacts())
     several.leaders = {"own_a": [3], "own_b": [2]}
     with pytest.raises(NotPossible, match="led none of this scenario's partitions"):
         process.restart(broker, "killed")
+    several.leaders = {"own_a": [2], "own_b": [3]}
+    assert process.restart(broker, "killed").how == "killed"
+    scene.recorder.close()
 
 
 def test_who_leads_a_topic_is_told_of_every_one(cluster):

@@ -208,6 +208,10 @@ class Broker(ABC):
         if ability == "container" and not self.in_container:
             raise NotPossible(f"an {self.kind} broker is in no container that could be removed")
 
+    def begin_scenario(self) -> None:
+        """Another scenario is about to work with it; what is there by then is none of that one's."""
+        return
+
     def adopt(self, settings: Mapping[str, str]) -> None:
         """Server properties over all others, for the next start of its process (embedded) or the first (docker)."""
         self._adopted |= settings

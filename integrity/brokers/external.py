@@ -169,6 +169,9 @@ class ExternalBroker(Broker):
             raise NotPossible(f"the cluster cannot be {ability}: no -D {option} was given")
 
     # -- its life -----------------------------------------------------------------------------------
+    def begin_scenario(self) -> None:
+        self._leaders.begin()
+
     def await_ready(self) -> None:
         """Wait until new clients are told of every broker that was there before. Raises BrokerFailed."""
         untouched = self._since is None and not self._is_down

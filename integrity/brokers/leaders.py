@@ -1,13 +1,14 @@
 """Whether the brokers that a command takes down led anything of a run's, where a cluster has several.
 
-A broker that led none of a scenario's partitions can come and go without any message of it being in danger. Only new
-topics count: what was there when a broker was taken down before is of an earlier scenario, or has met that already,
-and by then may have another leader.
+A broker that led none of a scenario's partitions can come and go without any message of it being in danger. Only the
+scenario's topics count: those of the run that were not there when it began. And they count each time: a leader that
+has come back leads nothing for a while, so a command that takes down the same one again endangers nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from integrity.clients import wire
 from integrity.clients.types import Connection
@@ -24,11 +25,12 @@ SILENT_LOOKS = 2
 
 
 class Leaders:
-    """Those of the run's new partitions, from before a command is run."""
+    """Those of a scenario's partitions, from before a command is run."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._topics: set[str] = set()
+        #: The run's topics from before the scenario.
+        self._earlier: set[str] = set()
         self._addresses = ""
         self._nodes: set[int] = set()
         self._leading: set[int] = set()
@@ -36,23 +38,38 @@ class Leaders:
         self.gone: set[int] = set()
         self._silent = 0
 
+    def begin(self) -> None:
+        """A scenario begins: what is there is none of its own. If that is not told, what was there before is not."""
+        answer = self._ask()
+        if answer is not None:
+            self._earlier = set(self._own(answer))
+
     def note(self) -> None:
-        """Before the command: who leads what the run has made since the last time. Nobody, where that is not told."""
+        """Before the command: who leads what the scenario has made. Nobody, where that is not told."""
         self._leading, self.gone, self._silent = set(), set(), 0
-        try:
-            answer = wire.metadata(
-                self._connection.bootstrap_servers, self._connection.properties, ANSWER_SECONDS, topics=None
-            )
-        except Unavailable:
+        answer = self._ask()
+        if answer is None:
             return
         self._nodes = {broker.node_id for broker in answer.brokers}
         # A run may have been told of some of them only; who is gone is a question for all.
         self._addresses = ",".join(f"{broker.host}:{broker.port}" for broker in answer.brokers)
-        own = {topic.name: topic for topic in answer.topics if topic.name.startswith(self._connection.prefix)}
-        new = own.keys() - self._topics
-        self._topics |= new
+        own = self._own(answer)
         if len(self._nodes) > 1:
+            new = own.keys() - self._earlier
             self._leading = {part.leader_id for name in new for part in own[name].partitions} & self._nodes
+
+    def _ask(self) -> Any:
+        """What the cluster says of all its topics and brokers; None where it says nothing."""
+        try:
+            return wire.metadata(
+                self._connection.bootstrap_servers, self._connection.properties, ANSWER_SECONDS, topics=None
+            )
+        except Unavailable:
+            return None
+
+    def _own(self, answer: Any) -> dict[str, Any]:
+        """The run's topics, by their names."""
+        return {topic.name: topic for topic in answer.topics if topic.name.startswith(self._connection.prefix)}
 
     @property
     def met(self) -> bool:
