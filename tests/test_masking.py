@@ -245,3 +245,30 @@ def test_a_command_that_cannot_be_split_is_told_without_its_secrets():
     with pytest.raises(BadOption, match="not a command line") as caught:
         from_userdata({"broker": "external", "bootstrap_servers": "a:1", "stop_command": "k --password 'HUNT1 HUNT2"})
     assert "HUNT" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "docker exec -w /opt -u kafka:kafka k kafka-server-stop.sh",
+        "docker exec -e A=1 --user kafka:kafka k kafka-server-stop.sh",
+        "docker exec -it --workdir /opt -ite A=1 --privileged -u kafka:kafka k kafka-server-stop.sh",
+    ],
+)
+def test_a_containers_user_and_group_behind_options_with_values_are_none(command):
+    assert masking.masked("stop_command", command) == command
+    assert masking.secrets_in(command) == set()
+    assert masking.secrets_in(shlex.split(command)) == set()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "docker run --rm curlimages/curl -u me:HUNT https://host",
+        "docker run -w /opt curlimages/curl -u me:HUNT https://host",
+        "docker exec -e A=1 k curl -u me:HUNT https://host",
+    ],
+)
+def test_what_works_in_a_container_has_a_login_of_its_own(command):
+    assert "HUNT" not in masking.masked("stop_command", command)
+    assert masking.secrets_in(command) == {"HUNT"}

@@ -35,8 +35,13 @@ _JOINED = r"(?:[uU]|-(?:user|proxy-user|auth)=)"
 _LOGIN = rf"-(?<!\S-)(?:{_APART}\s+|{_JOINED})"
 #: The user's name. No such pair are the numbers of a user and a group, and an address.
 _USER = r"(?!\d+:\d+(?:[\s'\"]|$)|\w+://)[^\s:'\"]*:"
+#: Options of a container program that a value follows. Others are not: behind ``--rm`` is the image, maybe curl's.
+_VALUED = r"(?:-[dit]*[ewvph]|--(?:env|env-file|workdir|detach-keys|name|network|volume|publish|hostname|label))"
 #: Behind this, within so many characters, such an option is about whom a container works as: a user and a group.
-_CONTAINERS = re.compile(r"\b(?:docker|podman|nerdctl)\b[^\n|;&]*\b(?:exec|run|create)(?:\s+-\S+)*\s*$")
+_CONTAINERS = re.compile(
+    r"\b(?:docker|podman|nerdctl)\b[^\n|;&]*\b(?:exec|run|create)"
+    rf"(?:\s++(?:{_VALUED}\s++\S++|(?!{_VALUED}\s)-\S++))*\s*$"
+)
 _NEAR = 200
 
 # Each begins with a character or a word that is looked for fast: a command may print a hundred megabytes. The group
