@@ -134,7 +134,7 @@ def test_where_the_supported_properties_are_listed_is_there():
         ("PLAINTEXT", {"sasl.mechanism": ""}, "property sasl.jaas.config is not used with security.protocol=PLAINTEXT"),
         ("SSL", {}, "not used with security.protocol=SSL: give SASL_PLAINTEXT or SASL_SSL, or leave out what is"),
         ("ssl", {"ssl.truststore.type": "PEM"}, "security.protocol=SSL: give SASL_SSL, or"),
-        ("SASL_PLAINTEXT", {"ssl.truststore.type": "PEM"}, "property ssl.truststore.type is not used with"),
+        ("SASL_PLAINTEXT", {"ssl.truststore.location": "a"}, "property ssl.truststore.location is not used with"),
         ("", {"sasl.mechanism": "", "sasl.jaas.config": "", "ssl.key.password": SECRETS[0]}, "give SSL or SASL_SSL"),
     ],
 )
@@ -148,6 +148,16 @@ def test_what_the_protocol_has_no_use_for_is_refused(protocol, more, words):
     assert words in text
     assert "\n" not in text
     assert not any(secret in text for secret in SECRETS)
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SASL_PLAINTEXT"])
+@pytest.mark.parametrize("algorithm", ["https", "none", ""])
+def test_what_templates_carry_is_taken_where_nothing_is_encrypted(protocol, algorithm):
+    """It holds neither an authority nor a password that anybody could count on."""
+    carried = {"ssl.truststore.type": "PEM", "ssl.keystore.type": "JKS"}
+    carried["ssl.endpoint.identification.algorithm"] = algorithm
+    given = (SASL if protocol.startswith("SASL") else {}) | {"security.protocol": protocol}
+    assert security.parse(given | carried) == security.parse(given)
 
 
 def test_a_property_without_a_value_is_none():

@@ -17,8 +17,8 @@ The properties are those a Java client takes, with its names, defaults and value
     https (the default), or empty: then the host's name is not compared with the certificate
 
 Other ``security.``, ``sasl.`` and ``ssl.`` properties are refused: leaving one out could weaken what was asked for. So
-are those that the protocol has no use for, which Kafka's own clients leave out with a warning, and two places for one
-thing, as they do.
+are those that the protocol has no use for, which Kafka's own clients leave out with a warning (a store's type and
+the algorithm are taken: templates carry them), and two places for one thing, as they do.
 What is no matter of security (``acks``, ``client.id`` ...) is the suite's own to choose; see ``left_out``.
 Source: kafka.apache.org/documentation, "Producer Configs" and "Security"; KIP-651 (PEM).
 """
@@ -68,6 +68,9 @@ _EXCLUDES = {
     "ssl.truststore.location": ("ssl.truststore.certificates",),
     "ssl.keystore.location": ("ssl.keystore.certificate.chain", "ssl.keystore.key"),
 }
+
+#: What says how something is read or compared, if at all: nobody counts on it where there is nothing of the kind.
+_MANNERS = frozenset({"ssl.endpoint.identification.algorithm", "ssl.truststore.type", "ssl.keystore.type"})
 
 #: What a JAAS line must name as its module, by mechanism.
 _MODULES = {"PLAIN": "PlainLoginModule", "SCRAM-SHA-256": "ScramLoginModule", "SCRAM-SHA-512": "ScramLoginModule"}
@@ -151,7 +154,7 @@ def _uses(protocol: str, name: str) -> bool:
 
 def _refuse_unused(names: Sequence[str], protocol: str) -> None:
     """Raise BadOption when the protocol has no use for one of the properties: who gave it counts on it."""
-    unused = [name for name in names if not _uses(protocol, name)]
+    unused = [name for name in names if not _uses(protocol, name) and name not in _MANNERS]
     if unused:
         using = [other for other in PROTOCOLS if all(_uses(other, name) for name in names)]
         raise BadOption(
