@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,33 @@ def test_one_sabotage_is_seen_and_its_scenario_holds_without_it(capsys, tmp_path
     assert sabotaged["struck"] >= 1
     assert "with another content than was sent" in sabotaged["words"]
     assert clean == clean | {"sabotage": None, "anomalies": [], "expected": None, "caught": True, "struck": 0}
+
+
+def make_prove(venv: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """``make prove`` with a Python that only echoes what it is called with."""
+    python = venv / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    (venv / ".installed").touch()
+    clean = {name: value for name, value in os.environ.items() if name not in ("BROKER", "IMAGE", "KAFKA", "CLIENT")}
+    return subprocess.run(
+        ["make", "prove", f"VENV={venv}", *words],
+        cwd=Path(__file__).parent.parent,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("environment", [{"BROKER": "docker"}, {"IMAGE": "apache/kafka:latest", "KAFKA": "4.1.0"}])
+def test_make_prove_takes_no_broker_from_the_environment(tmp_path, environment):
+    done = make_prove(tmp_path / "venv", **environment)
+    assert (done.returncode, done.stdout) == (0, "-m integrity.prove\n")
+
+
+@pytest.mark.parametrize("word", ["BROKER=docker", "IMAGE=apache/kafka", "KAFKA=4.1.0"])
+def test_make_prove_refuses_a_broker_that_it_is_given(tmp_path, word):
+    done = make_prove(tmp_path / "venv", word)
+    assert done.returncode == 2
+    assert "make prove takes no BROKER, IMAGE or KAFKA" in done.stderr
