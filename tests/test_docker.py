@@ -368,6 +368,12 @@ def test_an_image_whose_tags_are_kafkas_versions_is_upgraded_from_an_older_one(o
     assert broker.version == f"{name}:4.3.1"
 
 
+def test_an_image_with_a_digest_behind_its_tag_is_upgraded_as_well(of_image) -> None:
+    broker = of_image("mirror.example:5000/apache/kafka:4.3.1@sha256:00")
+    broker.become("3.9.1")
+    assert broker.version == "mirror.example:5000/apache/kafka:3.9.1"
+
+
 @pytest.mark.parametrize(
     ("image", "why"),
     [
@@ -375,6 +381,8 @@ def test_an_image_whose_tags_are_kafkas_versions_is_upgraded_from_an_older_one(o
         ("confluentinc/cp-kafka", "the tags of this image are not Kafka's versions"),
         ("not-apache/kafka:4.3.1", "the tags of this image are not Kafka's versions"),
         ("mirror.example:5000/kafka:4.3.1", "the tags of this image are not Kafka's versions"),
+        ("confluentinc/cp-kafka:8.1.0@sha256:00", "the tags of this image are not Kafka's versions"),
+        ("mirror.example:5000/apache/kafka", "no tag that names Apache Kafka's version"),
         ("apache/kafka@sha256:00", "no tag that names Apache Kafka's version"),
         ("apache/kafka:latest", "no tag that names Apache Kafka's version"),
         ("apache/kafka:3.9.1", "Kafka 3.9.1 is under test, so there is no upgrade from 3.9.1"),

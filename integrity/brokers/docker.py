@@ -56,6 +56,9 @@ FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1"
 #: Images whose tags are Kafka's versions, from any registry. Others count for themselves: cp-kafka 8.1 is Kafka 4.1.
 KAFKAS_TAGS = re.compile(rf"(.+/)?(apache/kafka|apache/kafka-native|{OWN_IMAGES}kafka)")
 
+#: Of an image's full name; behind a tag may be the digest that it had once, which is no other version's.
+IMAGE_PARTS = re.compile(r"(?P<name>[^@]+?)(?::(?P<tag>[^:/@]+))?(?:@.*)?")
+
 #: Seconds for which "it is running" is believed while it should be; asking the engine at every look of a wait would
 #: slow the start.
 LOOK_SECONDS = 0.25
@@ -195,8 +198,9 @@ class DockerBroker(Broker):
 
     def _image_of(self, version: str) -> str:
         """The image of another version: the same name with that tag. Raises NotPossible where it cannot be had."""
-        name, _, tag = self._own_image.rpartition(":")
-        if not KAFKAS_TAGS.fullmatch(name.partition("@")[0]):
+        parts = IMAGE_PARTS.fullmatch(self._own_image)
+        name, tag = (parts["name"], parts["tag"] or "") if parts is not None else (self._own_image, "")
+        if not KAFKAS_TAGS.fullmatch(name):
             raise NotPossible(f"the tags of this image are not Kafka's versions: {self._own_image}")
         if not re.fullmatch(r"\d+\.\d+\.\d+", tag):
             raise NotPossible(f"the image {self._own_image} has no tag that names Apache Kafka's version")
