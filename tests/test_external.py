@@ -558,13 +558,17 @@ def test_one_slow_answer_does_not_mean_that_all_have_gone(monkeypatch, tmp_path,
     assert broker._leaders.met is met
 
 
-def test_a_partition_that_was_met_once_must_be_met_each_time(monkeypatch, tmp_path):
-    """A leader that comes back leads nothing for a while: to take it down again endangers nothing."""
+def test_a_scenario_whose_partitions_were_met_once_is_told_whatever_the_same_command_meets_later(monkeypatch, tmp_path):
+    """A leader that comes back leads nothing for a while. In the next scenario it must be met again."""
     several = Several(monkeypatch, own_a=[3])
     broker = several.broker(tmp_path)
     several.takes(monkeypatch, broker, {3})
     process.restart(broker, "killed")
     several.leaders = {"own_a": [1]}
+    for _ in range(2):
+        process.restart(broker, "killed")
+    broker.begin_scenario()
+    several.leaders = {"own_a": [3], "own_b": [1]}
     with pytest.raises(NotPossible, match="led none of this scenario's partitions"):
         process.restart(broker, "killed")
 

@@ -409,7 +409,7 @@ def test_what_was_read_and_then_goes_with_the_head_of_its_log_is_missed(scene: S
     with scene.driver.admin(scene.connection) as admin:
         admin.delete_records({(topic, 1): 10})
     words = scene.verdict().words_of("vanished")
-    assert words.startswith("vanished: 10 records read once and gone later")
+    assert words.startswith("vanished: 10 records read once that a reading")
     assert f"offset 0 of {topic}-1 by reader 0, and is gone" in words
     assert "was handed only offsets 10 to 29" in words
 

@@ -1,8 +1,8 @@
 """Whether the brokers that a command takes down led anything of a run's, where a cluster has several.
 
 A broker that led none of a scenario's partitions can come and go without any message of it being in danger. Only the
-scenario's topics count: those of the run that were not there when it began. And they count each time: a leader that
-has come back leads nothing for a while, so a command that takes down the same one again endangers nothing.
+scenario's topics count: those of the run that were not there when it began. To have met them once is enough: a leader
+that has come back leads nothing for a while, so a command that takes down the same one again and again meets them once.
 """
 
 from __future__ import annotations
@@ -34,18 +34,22 @@ class Leaders:
         self._addresses = ""
         self._nodes: set[int] = set()
         self._leading: set[int] = set()
+        #: Whether an earlier command of the scenario met them.
+        self._met_before = False
         #: Those that were seen to be gone.
         self.gone: set[int] = set()
         self._silent = 0
 
     def begin(self) -> None:
         """A scenario begins: what is there is none of its own. If that is not told, what was there before is not."""
+        self._met_before, self._leading = False, set()
         answer = self._ask()
         if answer is not None:
             self._earlier = set(self._own(answer))
 
     def note(self) -> None:
         """Before the command: who leads what the scenario has made. Nobody, where that is not told."""
+        self._met_before |= not self._leading.isdisjoint(self.gone)
         self._leading, self.gone, self._silent = set(), set(), 0
         answer = self._ask()
         if answer is None:
@@ -73,8 +77,8 @@ class Leaders:
 
     @property
     def met(self) -> bool:
-        """Whether one of them is gone, or there was none of which that could be said."""
-        return not self._leading or not self._leading.isdisjoint(self.gone)
+        """Whether one of them is gone or was earlier in the scenario, or there was none of which that could be said."""
+        return self._met_before or not self._leading or not self._leading.isdisjoint(self.gone)
 
     def lose(self, nodes: Iterable[int]) -> None:
         """These are gone: somebody was told of the others only."""
