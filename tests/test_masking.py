@@ -272,26 +272,3 @@ def test_a_containers_user_and_group_behind_options_with_values_are_none(command
 def test_what_works_in_a_container_has_a_login_of_its_own(command):
     assert "HUNT" not in masking.masked("stop_command", command)
     assert masking.secrets_in(command) == {"HUNT"}
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "env PWD=/opt/kafka OLDPWD=/opt stop",
-        "sh -c 'PWD=/opt/kafka stop'",
-        'kafkactl "OLDPWD=/opt/kafka" stop',
-        "kafkactl -u broker-1:9092 stop",
-    ],
-)
-def test_folders_and_addresses_are_no_secrets(command):
-    assert masking.masked("stop_command", command) == command
-    assert masking.mask_inside(f"+ {command}") == f"+ {command}"
-    assert masking.secrets_in(command) == set()
-
-
-@pytest.mark.parametrize("before", ["Pwd=", "DB_PWD=", "curl -u me:", "curl -sku me:", "kafkactl --user me:"])
-def test_what_only_looks_like_a_folder_or_an_address_is_a_secret(before):
-    command = f"{before}12345 stop"
-    assert "12345" not in masking.masked("stop_command", command)
-    assert "12345" not in masking.mask_inside(f"+ {command}")
-    assert masking.secrets_in(command) == {"12345"}

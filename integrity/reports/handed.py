@@ -23,10 +23,8 @@ VALUE = (
 WITHIN = {"'": r"(?P<value>(?:'\"'\"'|'\\''|[^'\n]){1,8192}+)", '"': r"(?P<value>(?:\\.|[^\"\\\n]){1,8192}+)"}
 
 #: The name of a variable that holds a secret. Where there is no ``=`` behind it, tests may pass.
-#: ``PWD`` and ``OLDPWD`` are a shell's folders; connections have a ``Pwd=`` that is none.
-VARIABLE = re.compile(r"(?<![\w.-])(?!(?-i:(?:OLD)?PWD)$)[\w.-]*(?:pass|pwd)$", re.IGNORECASE)
-_VARIABLE = r"(?!(?-i:(?:OLD)?PWD)=)[\w.-]++=(?:(?<=pass=)|(?<=pwd=))"
-_NO_FOLDER = "".join(rf"(?<!{before}(?-i:{name})=)" for before in ("^", r"[^\w.-]") for name in ("PWD", "OLDPWD"))
+VARIABLE = re.compile(r"(?:pass|pwd)$", re.IGNORECASE)
+_VARIABLE = r"[\w.-]++=(?:(?<=pass=)|(?<=pwd=))"
 
 _SSHPASS = r"sshpass\s+(?:-[fdP]\s*\S++\s+|-[veh]++\s+){0,8}?-[veh]*p\s*"
 _SSHPASS_OPTION = re.compile(r"-[veh]*p(.*)", re.DOTALL)
@@ -45,9 +43,6 @@ _CONTAINERS = re.compile(
     rf"(?:\s++(?:{_VALUED}\s++\S++|(?!{_VALUED}\s)-\S++))*\s*$"
 )
 _NEAR = 200
-#: Behind ``-u``, with a name before it, this is an address; but of curl's it may be a password.
-_PORT = re.compile(r"\d{1,5}(?=[\s'\"]|$)")
-_CURLS = re.compile(r"\bcurl\b[^\n|;&]*$")
 
 # Each begins with a character or a word that is looked for fast: a command may print a hundred megabytes. The group
 # ``login`` is what may yet be a container's.
@@ -62,7 +57,7 @@ QUOTED = [
 ]
 #: Any other.
 BARE = [
-    re.compile(rf"={_NO_FOLDER}(?:(?<=pass=)|(?<=pwd=)){VALUE}", re.IGNORECASE),
+    re.compile(rf"=(?:(?<=pass=)|(?<=pwd=)){VALUE}", re.IGNORECASE),
     re.compile(rf"{_SSHPASS}{VALUE}"),
     re.compile(rf"(?P<login>{_LOGIN}{_USER}){VALUE}"),
 ]
@@ -72,19 +67,12 @@ def hands_over(match: re.Match[str]) -> bool:
     """Whether what matches a pattern of QUOTED or BARE, or one with a telling name, hands over a secret."""
     if match.groupdict().get("login") is None:
         return True
-    before = match.string[max(0, match.start() - _NEAR) : match.start()]
-    ends_in_a_port = _PORT.match(match.string, match.start("value")) is not None
-    return not (_is_a_containers(before) or (ends_in_a_port and _is_an_address(match["login"], before)))
+    return not _is_a_containers(match.string[max(0, match.start() - _NEAR) : match.start()])
 
 
 def _is_a_containers(before: str) -> bool:
     """Whether the option for a user that follows this is a container program's own."""
     return _CONTAINERS.search(before) is not None
-
-
-def _is_an_address(option: str, before: str) -> bool:
-    """Whether a name and a port behind this option, which follows that, are an address."""
-    return not option.startswith("--") and _CURLS.search(before) is None
 
 
 def in_words(words: Sequence[str]) -> Iterator[str]:
@@ -93,11 +81,8 @@ def in_words(words: Sequence[str]) -> Iterator[str]:
         if PurePath(word).name == "sshpass":
             yield from _sshpass(words[place + 1 :])
         pair = _pair(words[place : place + 2])
-        before = " ".join(words[:place])
-        if re.match(_USER, pair) and not _is_a_containers(before):
-            value = pair.partition(":")[2]
-            if not (_PORT.fullmatch(value) and _is_an_address(word, before)):
-                yield value
+        if re.match(_USER, pair) and not _is_a_containers(" ".join(words[:place])):
+            yield pair.partition(":")[2]
 
 
 def _sshpass(options: Sequence[str]) -> Iterator[str]:
