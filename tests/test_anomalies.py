@@ -763,6 +763,22 @@ def passed_over_the_second_time() -> History:
     return all_of_it_and_in_legs([0, 1, 2], [0, 2])
 
 
+@planted("poll_skip")
+def passed_over_the_second_time_after_a_whole_reading() -> History:
+    history = all_of_it_and_in_legs([0, 1, 2, 3, 4, 5], [0, 1, 3, 4])
+    history.end(reader=1, offset=6, begin=0, asked=50)
+    history.end(offset=6, begin=0, asked=50)
+    return history
+
+
+@near_miss
+def a_seek_after_a_whole_reading_passes_over_records_as_well() -> History:
+    history = all_of_it_and_in_legs([0, 1], [4, 5])
+    history.end(reader=1, offset=2, begin=0, asked=50)
+    history.end(offset=6, begin=0, asked=50)
+    return history
+
+
 @near_miss
 def legs_that_leave_out_what_lies_between_them() -> History:
     return all_of_it_and_in_legs([0, 1], [4, 5], [3, 4])

@@ -249,7 +249,7 @@ class ExternalBroker(Broker):
             wait_until(
                 self._leaders.look,
                 what="a broker to go that leads one of the run's partitions",
-                seconds=PATIENCE_SECONDS,
+                seconds=PATIENCE_SECONDS + self._leaders.longest_silence,
                 poll_seconds=commands.LOOK_SECONDS,
             )
         except WaitTimeout:

@@ -90,6 +90,11 @@ class Leaders:
             self.lose(self._nodes - self._there())
         return self.met
 
+    @property
+    def longest_silence(self) -> float:
+        """Seconds, before timeout_factor, for as many looks as it takes when nobody answers at any address."""
+        return SILENT_LOOKS * LOOK_SECONDS * len(self._nodes)
+
     def _there(self) -> set[int]:
         """Who has not gone, as far as one look shows."""
         try:

@@ -1,7 +1,6 @@
 -- Where somebody may have passed over a record: the rows of every reader that was moved in the partition after it had begun
 -- there, in legs: what lies between two moves (seeks, and rebalances that gave or took the partition). Within a leg it was
--- to pass over nothing, whatever it was handed in others. A reading of the whole partition that went on by itself from
--- where it was is one leg.
+-- to pass over nothing, whatever it was handed in others.
 -- Needs: uneven
 WITH cut AS (
     SELECT DISTINCT n.reader, n.topic, n.partition
@@ -9,9 +8,6 @@ WITH cut AS (
     JOIN (SELECT DISTINCT u.topic, u.partition FROM uneven u) v ON v.topic = n.topic AND v.partition = n.partition
     JOIN assignments a ON a.reader = n.reader AND a.topic = n.topic AND a.partition = n.partition
         AND a.position > n.first_position AND a.position <= n.last_position
-    LEFT JOIN readings e ON e.reader = n.reader AND e.topic = n.topic AND e.partition = n.partition
-        AND e.from_offset <= n.lo
-    WHERE e.reader IS NULL
 )
 SELECT w.reader, w.topic, w.partition, w.offset, w.committed_only, w.read_at, w.leg
 FROM (
