@@ -14,9 +14,9 @@ import platform
 import random
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from integrity import progress, vocabulary, waiting
 from integrity import reports as reporting
@@ -113,6 +113,8 @@ class Session:
         self._ahead: list[str] = []
         self._needed = ONE_BROKER
         self._scenes = 0
+        #: Whether any scenario of a feature is to run.
+        self._is_selected: Callable[[Any], bool] = lambda feature: True
         #: The processes that work on the features, where there are several; and why the feature in hand has no result.
         self._crew: Crew | None = None
         self._lost: SuiteError | None = None
@@ -156,6 +158,7 @@ class Session:
         random.seed(facts.seed)
         vocabulary.make_skippable(runner.step_registry)
         session = cls(settings, run, brokers, reports)
+        session._is_selected = lambda feature: features.is_selected(feature, context.config)
         atexit.register(session.end)
         if handed is not None:
             handed.begin()
@@ -189,6 +192,8 @@ class Session:
 
         One that cannot start is remembered: raised here, it would turn into silent skips.
         """
+        if not self._is_selected(feature):
+            return
         self._needed = _need(feature)
         if self._ahead:
             self._ahead.pop(0)

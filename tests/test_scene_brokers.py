@@ -198,6 +198,34 @@ def test_a_broker_that_did_not_start_costs_its_own_feature_only(tmp_path: Path) 
     assert "node.id=1" in started_with.read_text().splitlines()
 
 
+#: Whoever is launched is written down.
+LAUNCHES_ARE_SEEN = """
+from integrity.brokers import base
+
+launch = base.Broker.launch
+
+def seen(broker):
+    with open("launched.txt", "a") as launched:
+        launched.write(f"{broker.label}\\n")
+    launch(broker)
+
+base.Broker.launch = seen
+"""
+
+
+@pytest.mark.parametrize(("name", "launched"), [("one of the feature after harm", 1), ("mistyped", 0)])
+def test_no_broker_is_started_for_a_feature_none_of_whose_names_is_asked_for(
+    tmp_path: Path, name: str, launched: int
+) -> None:
+    environment = (ROOT / "environment.py").read_text() + LAUNCHES_ARE_SEEN
+    features = {"s.feature": SERVED, "t.feature": SERVED_TOO, "u.feature": SERVED_AFTER_HARM}
+    project(tmp_path, features, environment=environment, steps=STEPS)
+    done = behave(tmp_path, "-D", "broker=embedded", "--name", name)
+    assert done.returncode == 1 - launched, done.stdout
+    (tmp_path / "launched.txt").touch()
+    assert (tmp_path / "launched.txt").read_text().splitlines() == ["broker 1"] * launched
+
+
 class Pretended(Broker):
     """A broker that is said to run; of those made after the first none starts, and none can be discarded at once."""
 

@@ -315,14 +315,26 @@ def test_workers_are_told_to_end_when_nobody_wants_the_rest(crew):
 
 
 # -- how many -------------------------------------------------------------------------------------------
-class Feature:
+class Selected:
+    """A scenario to run, and the feature of that one scenario."""
+
     def should_run(self, config) -> bool:
         return True
 
+    def walk_scenarios(self) -> list[Selected]:
+        return [self]
+
+
+class Unselected(Selected):
+    """A feature with a tag that is asked for, and no scenario with the name that is."""
+
+    def walk_scenarios(self) -> list[Selected]:
+        return []
+
 
 class Runner:
-    def __init__(self, count: int, **config: object) -> None:
-        self.features = [Feature() for _ in range(count)]
+    def __init__(self, count: int, unselected: int = 0, **config: object) -> None:
+        self.features = [*(Unselected() for _ in range(unselected)), *(Selected() for _ in range(count))]
         self.config = type("Config", (), {"jobs": 1, "dry_run": False, "outputs": [], "format": ["plain"], **config})()
 
 
@@ -331,6 +343,7 @@ class Runner:
     [
         (5, Runner(9), 1.5, 5),
         (5, Runner(3), 1.5, 3),
+        (5, Runner(1, unselected=8), 1.5, 1),
         (None, Runner(2), 1.5, 1),
         (None, Runner(9, jobs=4), 1.5, 4),
         (5, Runner(9), 0, 1),
@@ -338,10 +351,24 @@ class Runner:
         (5, Runner(9, format=["json"]), 1.5, 1),
         (1, Runner(9), 1.5, 1),
     ],
-    ids=["asked", "few", "auto-few", "behave's own option", "external", "dry run", "a format of its own", "one"],
+    ids=[
+        "asked",
+        "few",
+        "few names",
+        "auto-few",
+        "behave's own option",
+        "external",
+        "dry run",
+        "a format of its own",
+        "one",
+    ],
 )
 def test_side_by_side_where_it_can_be_and_is_worth_it(jobs, runner, per_processor, wanted):
     assert features.how_many(jobs, runner, per_processor) == wanted
+
+
+def test_features_of_which_nothing_is_asked_for_are_not_handed_out():
+    assert features.selected(Runner(2, unselected=1)) == [1, 2]
 
 
 def test_without_being_told_as_many_as_the_machine_takes():

@@ -47,9 +47,14 @@ def fitting(per_processor: float) -> int:
     return int(max(1, min(processors * per_processor, by_memory, MOST_WORKERS)))
 
 
+def is_selected(feature, config) -> bool:
+    """Whether a scenario of the feature is to run. To behave a feature is selected though no name in it is."""
+    return feature.should_run(config) and any(s.should_run(config) for s in feature.walk_scenarios())
+
+
 def selected(runner) -> list[int]:
     """The indices of the features that this run is to run, in order."""
-    return [i for i, feature in enumerate(runner.features) if feature.should_run(runner.config)]
+    return [i for i, feature in enumerate(runner.features) if is_selected(feature, runner.config)]
 
 
 def how_many(jobs: int | None, runner, per_processor: float) -> int:

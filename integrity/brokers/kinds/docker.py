@@ -16,9 +16,6 @@ from integrity.settings import Settings
 class Kind(BrokerKind):
     owned = True
 
-    #: The engine works beside them, and a container costs more to start than a process.
-    features_per_processor = 1.0
-
     @staticmethod
     def reason(settings: Settings) -> str:
         docker.engine().close()
