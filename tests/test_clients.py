@@ -11,11 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from kafka.cluster import ClusterMetadata
+from kafka.errors import InvalidReplicationFactorError
+from kafka.protocol.admin.topics import CreatePartitionsResponse, CreateTopicsResponse
+from kafka.protocol.api_message import ApiMessage
 
 from integrity import waiting
 from integrity.brokers.base import BrokerConfig
@@ -25,7 +29,8 @@ from integrity.clients.base import BEGINNING, END, Admin, Reader
 from integrity.clients.load import Load, LoadFailed
 from integrity.clients.types import SETUP_SECONDS, DamagedMessages, PublisherOptions
 from integrity.errors import BadOption
-from integrity.faults.network import Proxy
+from integrity.faults.network import Proxy, Reply
+from integrity.faults.network.exchange import Exchange
 from integrity.history.recorder import Recorder
 from integrity.runs import Run
 from integrity.waiting import wait_until
@@ -560,6 +565,47 @@ def test_administration(admin: Admin, topic: str) -> None:
     wait_until(lambda: admin.configs(topic)["retention.ms"] == "12345", what="the new configuration", seconds=10)
     assert admin.end_offsets([topic]) == {(topic, n): 0 for n in range(5)}
     assert admin.leaders("never-created") == {}
+
+
+def fenced(answer: type[ApiMessage], entry: type[ApiMessage], words: str) -> Callable[[ApiMessage, Exchange], Reply]:
+    """The controller's answer while every broker is fenced, or with other words."""
+
+    def says(request: ApiMessage, exchange: Exchange) -> Reply:
+        version = exchange.head.version
+        refused = [
+            entry(version=version, name=asked.name, error_code=InvalidReplicationFactorError.errno, error_message=words)
+            for asked in request.topics
+        ]
+        return Reply(answer[version](**{"results" if answer is CreatePartitionsResponse else "topics": refused}))
+
+    return says
+
+
+CREATED = ("CreateTopics", CreateTopicsResponse, CreateTopicsResponse.CreatableTopicResult)
+EXTENDED = ("CreatePartitions", CreatePartitionsResponse, CreatePartitionsResponse.CreatePartitionsTopicResult)
+FENCED = "Unable to replicate the partition 1 time(s): All brokers are currently fenced."
+
+
+@pytest.mark.parametrize("asked", [CREATED, EXTENDED], ids=["create", "add partitions"])
+def test_a_broker_that_is_fenced_for_a_moment_is_asked_again(
+    client: Driver, broker: EmbeddedBroker, topic: str, run: Run, asked: tuple[str, Any, Any]
+) -> None:
+    """As one is that its machine has kept from a heartbeat."""
+    with Proxy(run, broker.bootstrap_servers) as proxy, client.admin(Connection(proxy.bootstrap_servers)) as admin:
+        refusals = proxy.rewrite_request(asked[0], fenced(*asked[1:], FENCED), times=2)
+        if asked is CREATED:
+            admin.create_topic(f"{topic}-too")
+            admin.delete_topic(f"{topic}-too")
+        else:
+            admin.add_partitions(topic, 4)
+        assert refusals.count == 2
+
+
+def test_a_replication_factor_that_cannot_be_had_is_told_at_once(client: Driver, connection: Connection) -> None:
+    began = time.monotonic()
+    with client.admin(connection) as admin, pytest.raises(Exception, match=r"(?i)replication.?factor"):
+        admin.create_topic(f"clients-{uuid.uuid4().hex[:12]}", replication=3)
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("before", [{0: -1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1, 3: 1}], ids=["no leader", "not yet known"])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from integrity.clients import Connection
+from integrity.clients.base import Admin
 from integrity.history import database, measures, schema
-from integrity.scenes import content
+from integrity.scenes import content, keepsakes
 from integrity.scenes.threads import run_together
 
 
@@ -34,6 +37,34 @@ def test_messages_of_one_kind_differ_so_that_a_mix_up_is_seen():
     for kind in ("binary values", "values of one megabyte", "null keys", "binary keys", "given timestamps"):
         messages = list(content.messages(kind, "orders"))
         assert len({(m.key, m.value, m.timestamp) for m in messages}) == len(messages)
+
+
+class Told(Admin):
+    """An admin that is told of each topic's leaders so, one look after the other, and the last so from then on."""
+
+    def __init__(self, *answers: dict[int, int]) -> None:
+        self.connection, self.answers = Connection("nobody:1"), list(answers)
+
+    def leaders(self, topic: str) -> dict[int, int]:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+Told.__abstractmethods__ = frozenset()
+
+
+@pytest.mark.parametrize(
+    ("answers", "counted"),
+    [([{0: -1, 1: 1}, {0: -1, 1: -1}, {0: 1, 1: 1}], 2), ([{0: 1, 1: -1}], 1), ([{0: 1}], 1), ([{}], 0)],
+)
+def test_partitions_of_a_broker_that_is_just_back_are_counted_once_they_are_led(monkeypatch, answers, counted):
+    monkeypatch.setattr(keepsakes, "LED_SECONDS", 0.3)
+    scene = SimpleNamespace(
+        driver=SimpleNamespace(admin=lambda _: Told(*answers)), connection=None, topics=["t"], partitions={"t": 2}
+    )
+    assert keepsakes.partition_counts(scene) == [counted]
 
 
 def test_together_means_at_the_same_time():

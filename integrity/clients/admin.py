@@ -14,6 +14,10 @@ T = TypeVar("T")
 #: Seconds for a request, before timeout_factor.
 SECONDS = 30.0
 
+#: What the controller gives as the reason of an INVALID_REPLICATION_FACTOR where every broker is fenced: a single one
+#: is for a moment when its machine has kept it from a heartbeat. Source: ``StripedReplicaPlacer`` of Kafka 4.3.
+ALL_FENCED = "All brokers are currently fenced"
+
 
 class Admin(ABC):
     """What is asked of a cluster beside reading and publishing.
@@ -40,7 +44,11 @@ class Admin(ABC):
     ) -> None:
         """Create it and wait until every partition has a leader."""
         self._must_be_own(topic)
-        self._create_topic(topic, partitions, replication, dict(configs or {}), seconds)
+        self._once_answered(
+            lambda: self._create_topic(topic, partitions, replication, dict(configs or {}), seconds),
+            f"a broker for topic {topic} that is not fenced",
+            seconds,
+        )
         self.wait_for_leaders(topic, partitions, seconds)
 
     def delete_topic(self, topic: str, seconds: float = SECONDS) -> None:
@@ -57,7 +65,11 @@ class Admin(ABC):
     def add_partitions(self, topic: str, total: int, seconds: float = SECONDS) -> None:
         """Raise the topic's number of partitions to ``total`` and wait until every one has a leader."""
         self._must_be_own(topic)
-        self._add_partitions(topic, total, seconds)
+        self._once_answered(
+            lambda: self._add_partitions(topic, total, seconds),
+            f"a broker for more of topic {topic} that is not fenced",
+            seconds,
+        )
         self.wait_for_leaders(topic, total, seconds)
 
     def wait_for_leaders(self, topic: str, partitions: int, seconds: float = SECONDS) -> None:
@@ -88,8 +100,8 @@ class Admin(ABC):
     def _once_answered(self, ask: Callable[[], T | None], what: str, seconds: float) -> T:
         """What ``ask`` answers once that is not None; what: what is waited for, in words.
 
-        It is None while a leader or a coordinator has just begun, or ceased, to be that: client libraries leave asking
-        again to us.
+        It is None while a leader or a coordinator has just begun, or ceased, to be that, or all brokers are fenced:
+        client libraries leave asking again to us.
         """
         answers: list[T] = []
 
@@ -167,13 +179,15 @@ class Admin(ABC):
     @abstractmethod
     def _create_topic(
         self, topic: str, partitions: int, replication: int, configs: dict[str, str], seconds: float
-    ) -> None: ...
+    ) -> bool | None:
+        """True; None where nothing was created as no broker is there that is not fenced."""
 
     @abstractmethod
     def _delete_topic(self, topic: str, seconds: float) -> None: ...
 
     @abstractmethod
-    def _add_partitions(self, topic: str, total: int, seconds: float) -> None: ...
+    def _add_partitions(self, topic: str, total: int, seconds: float) -> bool | None:
+        """True; None where nothing was added as no broker is there that is not fenced."""
 
     @abstractmethod
     def _set_configs(self, topic: str, configs: Mapping[str, str], seconds: float) -> None: ...

@@ -14,8 +14,8 @@ refusal:
 - SAME_BATCH: the check is of the batch's bytes, so the same holds where every attempt sends the same batch: idempotent
   publishers must, and kafka-python always does. librdkafka without idempotence may put a message that is tried again
   into another batch, whose refusal may be its neighbours' fault; then it is unknown.
-- SINGLE_ATTEMPT: the refusal depends on the state of the cluster at that moment: who leads, how many replicas are in
-  sync, what the caller is allowed. It is a rejection only from a publisher with ``retries=0``; with retries it is
+- SINGLE_ATTEMPT: the refusal depends on the state of the cluster at that moment: how many replicas are in sync, what
+  the caller is allowed. It is a rejection only from a publisher with ``retries=0``; with retries it is
   unknown.
 
 A batch that a client gives up because another one failed (kafka-python aborts all batches of an idempotent producer,
@@ -60,9 +60,7 @@ REFUSALS: dict[int, Refusal] = {
     refusal.code: refusal
     for refusal in (
         Refusal(2, "CORRUPT_MESSAGE", SINGLE_ATTEMPT, "the CRC is wrong; an earlier copy may have been whole"),
-        Refusal(3, "UNKNOWN_TOPIC_OR_PARTITION", SINGLE_ATTEMPT, "this broker has no such partition now"),
         Refusal(5, "LEADER_NOT_AVAILABLE", SINGLE_ATTEMPT, "there is no leader to append now"),
-        Refusal(6, "NOT_LEADER_OR_FOLLOWER", SINGLE_ATTEMPT, "this broker does not lead the partition now"),
         Refusal(10, "MESSAGE_TOO_LARGE", SAME_BATCH, "over max.message.bytes; checked before the append"),
         Refusal(17, "INVALID_TOPIC_EXCEPTION", ALWAYS, "an illegal name, or an internal topic"),
         Refusal(18, "RECORD_LIST_TOO_LARGE", SAME_BATCH, "the batch is over segment.bytes; checked before the append"),
@@ -92,9 +90,11 @@ REFUSALS: dict[int, Refusal] = {
 }
 """Every broker error that is a refusal, by its protocol code.
 
-Not here, so unknown: 7 REQUEST_TIMED_OUT and 20 NOT_ENOUGH_REPLICAS_AFTER_APPEND (appended on the leader at least), 46
-DUPLICATE_SEQUENCE_NUMBER (an earlier attempt was appended), 56 KAFKA_STORAGE_ERROR (how much reached the disk is not
-known), -1 UNKNOWN_SERVER_ERROR, and any code to come.
+Not here, so unknown: 7 REQUEST_TIMED_OUT and 20 NOT_ENOUGH_REPLICAS_AFTER_APPEND (appended on the leader at least), 6
+NOT_LEADER_OR_FOLLOWER and 3 UNKNOWN_TOPIC_OR_PARTITION (a leader that waits for the copies of what it has appended
+answers so when it leads no more, or has the replica no more, and its successor may have them: ``DelayedProduce``,
+``Partition.checkEnoughReplicasReachOffset``), 46 DUPLICATE_SEQUENCE_NUMBER (an earlier attempt was appended), 56
+KAFKA_STORAGE_ERROR (how much reached the disk is not known), -1 UNKNOWN_SERVER_ERROR, and any code to come.
 """
 
 

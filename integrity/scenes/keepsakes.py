@@ -6,15 +6,20 @@ Nothing here is in the history, which knows messages only; so it is compared dir
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from integrity.clients.base import Partition
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
 from integrity.scene import Scene
 from integrity.scenes.reading import DAY, MINUTE_MS, publish_a_day
+from integrity.waiting import WaitTimeout
 
 #: The session of members that are to stay members while their broker is restarted, even on a slow machine.
 LONG_SESSION_SECONDS = 45.0
+
+#: Seconds until every partition of a broker that is back has its leader, before timeout_factor.
+LED_SECONDS = 10.0
 
 
 class Keepsakes:
@@ -56,8 +61,11 @@ def add_partitions(scene: Scene, more: int) -> None:
 
 
 def partition_counts(scene: Scene) -> list[int]:
-    """How many partitions each topic has that somebody leads."""
+    """How many partitions each topic has that somebody leads, which a broker does a moment after it is back."""
     with scene.driver.admin(scene.connection) as admin:
+        for topic in scene.topics:
+            with suppress(WaitTimeout):  # then there are more or fewer, which the numbers tell
+                admin.wait_for_leaders(topic, scene.partitions[topic], LED_SECONDS)
         return [sum(leader >= 0 for leader in admin.leaders(topic).values()) for topic in scene.topics]
 
 

@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from integrity.clients.admin import SECONDS, Admin
+from integrity.clients.admin import ALL_FENCED, SECONDS, Admin
 from integrity.clients.confluent.settings import connection_settings
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import attended, result_of, scaled
@@ -159,23 +159,28 @@ class ConfluentAdmin(Admin):
 
     def _create_topic(
         self, topic: str, partitions: int, replication: int, configs: dict[str, str], seconds: float
-    ) -> None:
+    ) -> bool | None:
         new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=configs)
-        self._result(self._client.create_topics([new], operation_timeout=scaled(seconds))[topic], seconds)
+        done = self._client.create_topics([new], operation_timeout=scaled(seconds))
+        with _none_if((KafkaError.INVALID_REPLICATION_FACTOR,), ALL_FENCED):
+            self._result(done[topic], seconds)
+            return True
 
     def _delete_topic(self, topic: str, seconds: float) -> None:
         self._result(self._client.delete_topics([topic], operation_timeout=scaled(seconds))[topic], seconds)
 
-    def _add_partitions(self, topic: str, total: int, seconds: float) -> None:
+    def _add_partitions(self, topic: str, total: int, seconds: float) -> bool | None:
         done = self._client.create_partitions([NewPartitions(topic, total)], operation_timeout=scaled(seconds))
-        self._result(done[topic], seconds)
+        with _none_if((KafkaError.INVALID_REPLICATION_FACTOR,), ALL_FENCED):
+            self._result(done[topic], seconds)
+            return True
 
 
 @contextlib.contextmanager
-def _none_if(codes: tuple[int, ...]) -> Iterator[None]:
-    """Swallow errors of these codes, and nothing else: the function then ends with None."""
+def _none_if(codes: tuple[int, ...], words: str = "") -> Iterator[None]:
+    """Swallow errors of these codes, with these words, and nothing else: the function then ends with None."""
     try:
         yield
     except KafkaException as error:
-        if error.args[0].code() not in codes:
+        if error.args[0].code() not in codes or words not in error.args[0].str():
             raise

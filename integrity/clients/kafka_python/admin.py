@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -12,6 +13,7 @@ from kafka.errors import (
     CoordinatorNotAvailableError,
     FencedLeaderEpochError,
     GroupIdNotFoundError,
+    InvalidReplicationFactorError,
     KafkaError,
     KafkaStorageError,
     LeaderNotAvailableError,
@@ -25,7 +27,7 @@ from kafka.errors import (
     for_code,
 )
 
-from integrity.clients.admin import SECONDS, Admin
+from integrity.clients.admin import ALL_FENCED, SECONDS, Admin
 from integrity.clients.kafka_python.settings import connection_arguments, end_waits, limit_setup
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import attended, scaled
@@ -149,7 +151,10 @@ class KafkaPythonAdmin(Admin):
 
     def _described(self, group: str) -> dict[str, Any] | None:
         """The group as its coordinator describes it; None when that one is none just now."""
-        found = self._client.describe_groups([group])[group]
+        try:
+            found = self._client.describe_groups([group])[group]
+        except _COORDINATION:  # told by the broker that was asked who coordinates it
+            return None
         # kafka-python gives an error's text and, with it, a description of nothing.
         error = found["error"] or ""
         if error.startswith(tuple(f"[Error {kind.errno}]" for kind in _COORDINATION)):
@@ -163,15 +168,29 @@ class KafkaPythonAdmin(Admin):
 
     def _create_topic(
         self, topic: str, partitions: int, replication: int, configs: dict[str, str], seconds: float
-    ) -> None:
+    ) -> bool | None:
         wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
-        self._client.create_topics({topic: wanted}, timeout_ms=_ms(seconds))
+        with _none_if_all_are_fenced():
+            self._client.create_topics({topic: wanted}, timeout_ms=_ms(seconds))
+            return True
 
     def _delete_topic(self, topic: str, seconds: float) -> None:
         self._client.delete_topics([topic], timeout_ms=_ms(seconds))
 
-    def _add_partitions(self, topic: str, total: int, seconds: float) -> None:
-        self._client.create_partitions({topic: total}, timeout_ms=_ms(seconds))
+    def _add_partitions(self, topic: str, total: int, seconds: float) -> bool | None:
+        with _none_if_all_are_fenced():
+            self._client.create_partitions({topic: total}, timeout_ms=_ms(seconds))
+            return True
+
+
+@contextlib.contextmanager
+def _none_if_all_are_fenced() -> Iterator[None]:
+    """Swallow that one refusal, and nothing else: the function then ends with None."""
+    try:
+        yield
+    except InvalidReplicationFactorError as error:
+        if ALL_FENCED not in str(error):
+            raise
 
 
 def _ms(seconds: float) -> int:
