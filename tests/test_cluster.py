@@ -25,7 +25,7 @@ from integrity.history import schema
 from integrity.history.on_disk import Row
 from integrity.reports.model import ScenarioFacts
 from integrity.scene import Scene
-from integrity.scenes import in_sync, load, moves, replicas, replication
+from integrity.scenes import in_sync, leads, load, moves, replicas, replication
 from integrity.scenes.copying import Copying
 from integrity.scenes.gate import Gate
 from integrity.scenes.load import Load
@@ -245,10 +245,10 @@ def _waits_in_vain() -> None:
 @pytest.mark.parametrize(
     ("change", "by", "prevented", "instead", "awaited"),
     [
-        (moves.pass_the_lead_on, Cluster, "states", _tells_nothing, "somebody to tell how topic-"),
+        (moves.pass_the_lead_on, Cluster, "states", _tells_nothing, "somebody to tell where the replicas of topic-"),
         (moves.pass_the_lead_on, administration, "move_replicas", nothing, r"broker \d to be the one that should lead"),
         (moves.pass_the_lead_on, Cluster, "wait_until_whole", _waits_in_vain, "every replica to be in sync"),
-        (moves.pass_the_lead_on, administration, "elect_preferred", nothing, r"broker \d to lead"),
+        (moves.pass_the_lead_on, administration, "elect_preferred", nothing, r"broker \d to be elected, and to lead"),
         (moves.move_replicas, Cluster, "states", _tells_nothing, "somebody to tell where the replicas of topic-"),
         (moves.move_replicas, administration, "move_replicas", nothing, "the replicas to be moved to "),
         (moves.add_partitions, Cluster, "wait_until_whole", _waits_in_vain, "every replica to be in sync"),
@@ -260,7 +260,7 @@ def test_a_change_that_the_brokers_do_not_carry_out_stalls_the_work(
 ):
     """Nothing of it is done, so that what is waited for does not come."""
     scene.part(Replication).create_topic(1, 3, 2)
-    for module, bound in ((replication, "ROLE"), (moves, "ROLE"), (moves, "SYNC"), (moves, "PROGRESS")):
+    for module, bound in ((leads, "ROLE"), (moves, "SYNC"), (moves, "PROGRESS")):
         monkeypatch.setattr(module, f"{bound}_SECONDS", 0.5)
     monkeypatch.setattr(by, prevented, lambda *_: instead())
     with pytest.raises(Stalled, match=rf"the work does not go on.*: waited .*for {awaited}"):
@@ -618,6 +618,8 @@ def test_a_broker_with_two_roles_has_both_when_it_is_taken_down(scene, monkeypat
     monkeypatch.setattr(Cluster, "controller", lambda cluster: other)
     with pytest.raises(process.FaultNotProven, match="leads, and another broker has become the controller"):
         part.holder(replication.BOTH)
+    # The controller leads again before they are looked up again.
+    assert part.at_holder(replication.BOTH, lambda node, check: (check(), node)[1]) is other is part.leader()
 
 
 @pytest.fixture
@@ -632,7 +634,8 @@ def passing(scene, monkeypatch) -> Callable[[int], list[tuple[Broker, Broker]]]:
     def prepare(times: int) -> list[tuple[Broker, Broker]]:
         topic, left = part.create_topic(1, 3, 2), times
 
-        def pass_on(*_) -> None:
+        def pass_on(_: Load, met: Callable[[], bool], *__) -> None:
+            """While it is waited for; then nothing is, as nobody is at work."""
             nonlocal left
             if left:
                 left -= 1
@@ -641,6 +644,7 @@ def passing(scene, monkeypatch) -> Callable[[int], list[tuple[Broker, Broker]]]:
                 part.wait_for_state(lambda state: list(state.replicas) == wanted, "other replicas")
                 administration.elect_preferred(part.cluster.any_address(), topic, [0])
                 part.wait_for_state(lambda state: state.leader == wanted[0], "another leader")
+            assert met()
 
         def strike(node: Broker, *_, in_the_middle_of: contextlib.AbstractContextManager, **__) -> SimpleNamespace:
             with in_the_middle_of:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from integrity.brokers.base import Broker
 from integrity.clients import Message, NotAcknowledged, Publisher
@@ -14,9 +15,10 @@ from integrity.history import on_disk
 from integrity.history.database import connect, files_of, parquet
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes.fetching import handed_out
+from integrity.scenes.leads import Leads
 from integrity.scenes.load import Load
 from integrity.scenes.publishers import acknowledged
-from integrity.scenes.replication import LEADER, Replication
+from integrity.scenes.replication import LEADER, PassedOn, Replication
 from integrity.waiting import scaled, wait_until
 
 #: Messages sent to a leader that has been cut off, which it can store and never acknowledge.
@@ -45,16 +47,17 @@ class CutOff:
     # -- a broker from the others -------------------------------------------------------------------------
     def isolate(self, role: str) -> None:
         """Cut the holder of the role off from the other brokers until the work goes on without it, then heal."""
-        self._replication.at_holder(role, self._isolate_leader if role == LEADER else self._isolate)
+        self._replication.at_holder(role, self._isolate_leader if role == LEADER else self._isolate_who_leads_nothing)
         self._replication.recovered()
 
     def _isolate_leader(self, node: Broker, check: Callable[[], None]) -> None:
         with self._publisher_that_knows_only(node) as publisher:
             try:
                 first = publisher.send_and_wait(Message(self._scene.topics[0], b"first", partition=0), PUBLISH_SECONDS)
-            except NotAcknowledged:
+            except NotAcknowledged as error:
                 check()
-                raise
+                # It tries nothing again, and a replica that is late keeps it waiting until that is given up.
+                raise PassedOn(f"{node.label} was to acknowledge a message before it is cut off: {error}") from error
 
             def be_alone() -> None:
                 self._strand(publisher, node)
@@ -62,6 +65,17 @@ class CutOff:
                 self._publish_to_the_others(node)
 
             self._isolate(node, check, be_alone)
+
+    def _isolate_who_leads_nothing(self, node: Broker, check: Callable[[], None]) -> None:
+        """Whoever reads from a leader that is cut off need not get on: one that has become that is relieved of it."""
+
+        def check_all() -> None:
+            check()
+            if led := self._replication.led_by(node):
+                relieve = partial(self._scene.part(Leads).take_from, node)
+                raise PassedOn(f"{node.label} has come to lead {', '.join(led)}", relieve)
+
+        self._isolate(node, check_all)
 
     def _isolate(self, node: Broker, check: Callable[[], None], until: Callable[[], None] | None = None) -> None:
         try:

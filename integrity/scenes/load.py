@@ -271,17 +271,22 @@ class Load:
             under_way = sum(counts)
             return all(counts)
 
+        def met() -> bool:
+            if not all_have_some():
+                return False
+            # It may wait for somebody to have a role, and what was under way be answered by then.
+            check()
+            return all_have_some()
+
         for sending in self._sending:
             sending.hurried = True
         try:
             with self.going_on():
                 self._wait(
-                    all_have_some,
+                    met,
                     "every publisher at work to have messages under way",
                     lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
                 )
-                # It may wait for somebody to have a role.
-                check()
             if self._sending:
                 numbers, name = self._scene.facts.numbers, "under way at the fault, at least"
                 numbers[name] = min(under_way, int(numbers.get(name, under_way)))

@@ -10,7 +10,7 @@ from integrity.faults import process
 from integrity.faults.disk import own_files, power
 from integrity.scene import Scene
 from integrity.scenes.load import Load
-from integrity.scenes.replication import Replication
+from integrity.scenes.replication import PassedOn, Replication
 from integrity.waiting import nothing
 
 
@@ -66,10 +66,24 @@ class Outages:
         """Kill the holders of these roles at the same time, take away what they had not flushed, and start them.
 
         A broker that has several of the roles is one broker; leader and follower are two.
-        Raises FaultNotProven when the roles have passed on by then, again and again, or when nothing of the scene's
-        topics was taken from one of them.
+        Raises FaultNotProven when the roles have passed on by then, again and again, or others are not in sync, or when
+        nothing of the scene's topics was taken from one of them.
         """
-        self._replication.at_holders(roles, self._lose_power)
+
+        def strike(holders: Sequence[Broker], check: Callable[[], None]) -> None:
+            def check_all() -> None:
+                check()
+                self._require_whole()
+
+            self._lose_power(holders, check_all)
+
+        self._replication.at_holders(roles, strike)
+
+    def _require_whole(self) -> None:
+        """Raise PassedOn unless every replica is in sync: one that is not need not have what the others lose."""
+        states = self._replication.cluster.states(self._scene.topics).items()
+        if lagging := [f"{topic}-{number} is {state}" for (topic, number), state in states if not state.is_whole]:
+            raise PassedOn(f"replicas had dropped out of sync by themselves: {'; '.join(lagging)}")
 
     def lose_power_everywhere(self) -> None:
         """The same for every broker, whatever their roles are."""

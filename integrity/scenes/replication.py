@@ -20,9 +20,10 @@ from integrity.faults import process
 from integrity.scene import Scene
 from integrity.scenes.commits import Commits
 from integrity.scenes.groups import Groups
+from integrity.scenes.leads import Leads
 from integrity.scenes.load import Load
 from integrity.scenes.transacting import Transacting
-from integrity.waiting import wait_until
+from integrity.waiting import nothing, wait_until
 
 #: A frozen broker is kept so for at least this many of its sessions: long enough to be given up by its controller.
 SESSIONS = 1.5
@@ -34,7 +35,14 @@ T = TypeVar("T")
 
 
 class PassedOn(process.FaultNotProven):
-    """Something was to be done to the holder of a role, who does not have it any more."""
+    """Something was to be done to the holder of a role, who does not have it any more, or cannot be met at this moment.
+
+    mend: what is done, once every replica is in sync, before the holder is looked up again; it raises Stalled.
+    """
+
+    def __init__(self, words: str, mend: Callable[[], None] = nothing) -> None:
+        super().__init__(words)
+        self.mend = mend
 
 
 class Replication:
@@ -109,25 +117,36 @@ class Replication:
         """Wait until exactly so many of the replicas of that partition are in sync. Raises Stalled."""
         self.wait_for_state(lambda state: len(state.in_sync) == count, f"{count} replicas to be in sync")
 
+    def _wait_for(self, holds: Callable[[], T], what: str, detail: Callable[[], str] = str) -> T:
+        with self._scene.part(Load).going_on():
+            return wait_until(holds, what=what, seconds=ROLE_SECONDS, check=self.cluster.check_alive, detail=detail)
+
+    def wait_until_alone_in_sync(self, node: Broker) -> None:
+        """Wait until this broker leads that partition and is the only one in sync. Raises Stalled, and PassedOn where
+        another one leads: whoever is given up first is not the one that was frozen, on a busy machine."""
+        number = node.config.node
+
+        def is_alone() -> bool:
+            state = self.state()
+            if state.leader not in (number, -1):
+                raise PassedOn(f"{node.label} was to be alone in sync, and the partition is {state}")
+            return state.leader == number and state.in_sync == {number}
+
+        self._wait_for(is_alone, f"{node.label} to be the only one in sync", lambda: str(self.state()))
+
     def wait_for_state(self, holds: Callable[[State], bool], what: str) -> None:
         """Wait until this holds of that partition. Raises Stalled, with how it stands."""
-        with self._scene.part(Load).going_on():
-            wait_until(
-                lambda: holds(self.state()),
-                what=what,
-                seconds=ROLE_SECONDS,
-                check=self.cluster.check_alive,
-                detail=lambda: str(self.state()),
-            )
+        self._wait_for(lambda: holds(self.state()), what, lambda: str(self.state()))
 
     def holder(self, role: str) -> Broker:
         """Who has the role now, a key of ROLES; noted in the history.
 
-        Raises FaultNotProven when it is two roles, and two brokers have them.
+        Raises PassedOn when it is two roles, and two brokers have them.
         """
         node = ROLES[role](self)
         if role == BOTH and self.cluster.controller() is not node:
-            raise process.FaultNotProven(f"{node.label} leads, and another broker has become the controller meanwhile")
+            words = f"{node.label} leads, and another broker has become the controller meanwhile"
+            raise PassedOn(words, self._give_the_lead_to_the_controller)
         self._scene.note(node.label, f"is the {role}")
         return node
 
@@ -141,21 +160,28 @@ class Replication:
         A role may pass on, on a busy machine, while it is waited for what the fault is to meet. So the fault is given
         the brokers, in this order, and a check to make right before anything is done to them: where they do not have
         their roles any more it ends there, and is begun anew with those who have, when every replica is in sync again.
+        What PassedOn says is to be mended is done before.
         Raises PassedOn, which says how it stands, when that happens LOOKS times; Stalled, also where nobody comes to
         have a role; and what the fault raises.
         """
         looks = 0
         while True:
             looks += 1
-            with self._scene.part(Load).going_on():
-                holders = {role: self.holder(role) for role in roles}
             try:
+                with self._scene.part(Load).going_on():
+                    holders = {role: self.holder(role) for role in roles}
                 return fault(list(holders.values()), partial(self._still_held, holders))
             except PassedOn as passed_on:
                 self._scene.note("the cluster", "passed a role on", str(passed_on))
                 if looks == LOOKS:
                     raise
                 self.wait_until_whole()
+                passed_on.mend()
+
+    def _give_the_lead_to_the_controller(self) -> None:
+        with self._scene.part(Load).going_on():
+            number = self.cluster.controller().config.node
+        self._scene.part(Leads).give(number, [0])
 
     def _still_held(self, holders: Mapping[str, Broker]) -> None:
         """The check of ``at_holders``. Raises Stalled besides, where nobody comes to have a role."""
@@ -169,7 +195,8 @@ class Replication:
             raise PassedOn(f"{follower.label} was taken for the leader and for its follower")
         for role, node in holders.items():
             if stands := self._passed_on(role, node):
-                raise PassedOn(f"{node.label} was to be met as the {role}, and is not that any more: {stands}")
+                words = f"{node.label} was to be met as the {role}, and is not that any more: {stands}"
+                raise PassedOn(words, self._give_the_lead_to_the_controller if role == BOTH else nothing)
 
     def _passed_on(self, role: str, node: Broker) -> str:
         """How it stands where the broker does not have the role any more; empty when it has it."""
@@ -261,13 +288,7 @@ class Replication:
         if role == FOLLOWER:
             self._wait_until_out_of_sync(node)
         else:
-            with self._scene.part(Load).going_on():
-                wait_until(
-                    lambda: ROLES[role](self) is not node,
-                    what=f"another {role} than {node.label}",
-                    seconds=ROLE_SECONDS,
-                    check=self.cluster.check_alive,
-                )
+            self._wait_for(lambda: ROLES[role](self) is not node, f"another {role} than {node.label}")
         self.goes_on_without(node)
 
     def _wait_until_out_of_sync(self, node: Broker) -> None:
@@ -298,13 +319,7 @@ class Replication:
             led_by_others = sum(leader not in (number, -1) for leader in leaders) == partitions
             return led_by_others and self.cluster.controller() is not node
 
-        with self._scene.part(Load).going_on():
-            wait_until(
-                taken_over,
-                what=f"the others to take over from {node.label}",
-                seconds=ROLE_SECONDS,
-                check=self.cluster.check_alive,
-            )
+        self._wait_for(taken_over, f"the others to take over from {node.label}")
 
     def recovered(self) -> None:
         """Wait until every broker is back, every replica in sync, and every client at work gets on.

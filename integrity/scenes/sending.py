@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from integrity.clients import Message, NotAcknowledged, Publisher
 from integrity.clients.base import Partition
+from integrity.clients.types import Receipt
 from integrity.scene import PUBLISH_SECONDS
 from integrity.scenes.stalls import Stuck
 from integrity.scenes.words import place
 from integrity.scenes.worker import Worker
+from integrity.waiting import WaitTimeout, wait_until
 
 #: A publisher sends this many messages at first, so that no fault meets a topic that is all but empty.
 FIRST_BURST = 200
@@ -59,13 +61,30 @@ class Sending:
 
     def publish_everywhere(self, seconds: float) -> None:
         """Have one more message acknowledged in each of its places, each within so many seconds. Raises Stuck."""
-        for topic, number in self._places:
-            try:
-                receipt = self.publisher.send_and_wait(Message(topic, bytes(self._size), partition=number), seconds)
-            except NotAcknowledged as error:
-                raise Stuck(f"{self.name} does not get on in {place((topic, number))}: {error}") from error
+        for where in self._places:
+            receipt = self._acknowledged(where, seconds)
             if receipt.offset is not None:
-                self.marks.append(((topic, number), receipt.offset))
+                self.marks.append((where, receipt.offset))
+
+    def _acknowledged(self, where: Partition, seconds: float) -> Receipt:
+        """Send until a message is acknowledged there. One is enough where the client tries it again by itself."""
+        topic, number = where
+        message, last = Message(topic, bytes(self._size), partition=number), None
+
+        def sent() -> Receipt | None:
+            nonlocal last
+            try:
+                return self.publisher.send_and_wait(message, seconds)
+            except NotAcknowledged as error:
+                last = error
+                if self.publisher.options.retries != 0:
+                    raise
+                return None
+
+        try:
+            return wait_until(sent, what=f"{self.name} to get on in {place(where)}", seconds=seconds)
+        except (NotAcknowledged, WaitTimeout) as error:
+            raise Stuck(f"{self.name} does not get on in {place(where)}: {last}") from error
 
     @property
     def counts(self) -> Mapping[str, int]:

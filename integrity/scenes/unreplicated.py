@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from integrity.brokers.base import Broker
 from integrity.brokers.cluster import ROLE_SECONDS
@@ -14,7 +15,7 @@ from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
 from integrity.scenes.publishers import acknowledged
 from integrity.scenes.replicas import held_by
-from integrity.scenes.replication import Replication
+from integrity.scenes.replication import LEADER, Replication
 from integrity.waiting import wait_until
 
 #: Messages are sent in so many portions, each acknowledged before the next: a follower that has asked already gets
@@ -96,12 +97,13 @@ def lose_power_after_follower(scene: Scene) -> None:
     """Kill the follower, take from the leader what it had not flushed, and start both, the follower first.
 
     A follower that has crashed is no longer taken for one that is in sync, and with nobody else in sync the last leader
-    leads again (KIP-966, "last known leader"). Raises FaultNotProven unless the follower's files hold everything.
+    leads again (KIP-966, "last known leader"). Raises FaultNotProven unless the follower's files hold everything, and
+    where the leader is given up before it.
     """
     replication = scene.part(Replication)
     leader, (follower,) = replication.holder("leader"), replication.followers()
     process.WAYS_DOWN["killed"](follower)
-    replication.wait_for_in_sync(1)
+    replication.wait_until_alone_in_sync(leader)
     process.WAYS_DOWN["killed"](leader)
     had, has = (sum(map(len, held_by(node, scene.topics).values())) for node in (leader, follower))
     if has < had:
@@ -118,17 +120,24 @@ def _alone(scene: Scene, count: int, then: Callable[[Broker], None]) -> tuple[Br
     leader and follower.
 
     The follower has the first message and none of the others: what it had asked for was answered long before it was
-    given up. It is thawed in the end.
+    given up. It is thawed in the end. Begun anew where the leader is given up first; raises PassedOn when it always is.
     """
+    return scene.part(Replication).at_holder(LEADER, partial(_leave_alone, scene, count, then))
+
+
+def _leave_alone(
+    scene: Scene, count: int, then: Callable[[Broker], None], leader: Broker, check: Callable[[], None]
+) -> tuple[Broker, Broker]:
     replication = scene.part(Replication)
-    leader, (follower,) = replication.holder("leader"), replication.followers()
+    (follower,) = replication.followers()
+    check()
     # It gets to know the brokers while all of them answer: one that is frozen would keep it waiting.
     with scene.driver.publisher(scene.connection, scene.recorder) as publisher:
         publisher.publish(scene.topics[0], 1)
         acknowledged(publisher, 1)
 
         def work_alone() -> None:
-            replication.wait_for_in_sync(1)
+            replication.wait_until_alone_in_sync(leader)
             publisher.publish(scene.topics[0], count)
             acknowledged(publisher, 1 + count)
             then(leader)
