@@ -26,6 +26,7 @@ from integrity import runs
 from integrity.brokers import access, external, leavings
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
+from integrity.brokers.leaders import GROUPS, TRANSACTIONS, Leaders
 from integrity.clients import Connection, Message, driver, wire
 from integrity.clients.base import Reader
 from integrity.errors import BadOption, NotPossible, Unavailable
@@ -382,6 +383,22 @@ def test_who_leads_a_topic_is_told_of_every_one(cluster):
     found = wire.metadata(cluster.secure, properties, topics=None)
     assert {topic.name: [part.leader_id for part in topic.partitions] for topic in found.topics}["test_topic"] == [1]
     assert not wire.metadata(cluster.secure, properties).topics
+
+
+def test_each_broker_tells_which_groups_and_transactions_it_coordinates(cluster):
+    connection = Connection(cluster.secure, cluster.properties(), prefix="coordinated-")
+    with driver("kafka-python").admin(connection) as admin:
+        admin.create_topic("coordinated-topic")
+        with driver("kafka-python").publisher(connection, transactional_id="one", identify=False) as publisher:
+            publisher.begin()
+            publisher.send_and_wait(Message("coordinated-topic", b"hello"))
+            publisher.commit()
+        admin.delete_topic("coordinated-topic")
+    brokers = wire.metadata(cluster.secure, connection.properties).brokers
+    mine, theirs = Leaders(connection), Leaders(replace(connection, prefix="their-"))
+    assert mine._coordinated(TRANSACTIONS, brokers) == {"coordinated-one": {1}}
+    assert mine._coordinated(GROUPS, brokers) == {}
+    assert theirs._coordinated(GROUPS, brokers) == {"their-group": {1}}
 
 
 def test_names_that_may_be_lines_of_a_key_are_not_shown(cluster, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kafka.protocol.admin import ListGroupsRequest
 
 from integrity.brokers import external, kinds, leavings
 from integrity.brokers import leaders as leaders_of
@@ -99,12 +100,16 @@ def test_a_cluster_that_has_lost_a_broker_is_not_whole_for_later_features_either
 
 
 class Several:
-    """Brokers 1 to 3 as others' looks see them; what leads what, by topic; those that are gone."""
+    """Brokers 1 to 3 as others' looks see them; who leads what, by topic; who coordinates which groups and
+    transactional ids (None: does not say); those that are gone."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **leaders: list[int]) -> None:
         self.leaders = leaders
+        self.groups: dict[int, list[str] | None] = {}
+        self.transactions: dict[int, list[str] | None] = {}
         self.gone: set[int] = set()
         monkeypatch.setattr(external.wire, "metadata", self.metadata)
+        monkeypatch.setattr(external.wire, "ask", self.ask)
         monkeypatch.setattr(external, "PATIENCE_SECONDS", 0.3)
         monkeypatch.setattr(leaders_of, "LOOK_SECONDS", 0.05)
 
@@ -118,6 +123,15 @@ class Several:
             for name, nodes in self.leaders.items()
         ]
         return SimpleNamespace(brokers=there, topics=known if topics is None else [])
+
+    def ask(self, address: str, properties: object, request: object, seconds: float) -> SimpleNamespace:
+        which = self.groups if isinstance(request, ListGroupsRequest) else self.transactions
+        names = which.get(int(address[-1]), [])
+        if names is None:
+            return SimpleNamespace(error_code=14, groups=[], transaction_states=[])
+        groups = [SimpleNamespace(group_id=name) for name in names]
+        states = [SimpleNamespace(transactional_id=name) for name in names]
+        return SimpleNamespace(error_code=0, groups=groups, transaction_states=states)
 
     def broker(self, tmp_path: Path, addresses: str = "kafka:9091,kafka:9092,kafka:9093") -> external.ExternalBroker:
         connection = Connection(addresses, prefix="own_")
@@ -167,6 +181,54 @@ def test_a_restart_of_one_of_several_that_led_nothing_proves_nothing(monkeypatch
             process.restart(broker, "stopped")
         assert "\n" not in str(caught.value)
     assert broker.is_usable()
+
+
+NO_GROUPS = "which coordinated none of this scenario's groups: that proves nothing"
+NO_TRANSACTIONS = "which coordinated none of this scenario's transactions: that proves nothing"
+NEITHER = "which led none of this scenario's partitions and coordinated none of this scenario's groups: that"
+
+
+@pytest.mark.parametrize(
+    ("groups", "transactions", "rounds", "words"),
+    [
+        ({2: ["own_g"]}, {}, [{1}], NO_GROUPS),
+        ({2: ["own_g"]}, {}, [{3}], NEITHER),
+        ({2: ["own_g"]}, {}, [{1}, {1, 2}], ""),
+        ({2: ["own_g"]}, {}, [{2}], "led none of this scenario's partitions: that"),
+        ({1: ["own_g"], 2: ["own_h"]}, {}, [{1}], ""),
+        ({2: ["their_g"]}, {3: ["their_t"]}, [{1}], ""),
+        ({}, {2: ["own_t"]}, [{1}], NO_TRANSACTIONS),
+        ({}, {1: ["own_t"], 2: ["own_u"]}, [{1}], ""),
+        ({2: ["own_g"]}, {3: ["own_t"]}, [{1}, {1, 2}], NO_TRANSACTIONS),
+        ({2: ["own_g"], 3: None}, {}, [{1}], ""),
+        ({2: ["own_g"]}, {3: ["own_t"]}, [{1, 2, 3}], ""),
+    ],
+)
+def test_what_is_said_of_groups_and_transactions_needs_their_coordinators_to_go(
+    monkeypatch, tmp_path, groups, transactions, rounds, words
+):
+    several = Several(monkeypatch, own_a=[1])
+    broker = several.broker(tmp_path)
+    broker.begin_scenario()
+    several.leaders, several.groups, several.transactions = {"own_b": [1]}, groups, transactions
+    several.takes(monkeypatch, broker, *rounds)
+    if not words:
+        assert process.restart(broker, "killed").how == "killed"
+    else:
+        with pytest.raises(NotPossible, match=words):
+            process.restart(broker, "killed")
+
+
+def test_an_earlier_scenarios_groups_are_none_of_the_next_ones(monkeypatch, tmp_path):
+    several = Several(monkeypatch, own_a=[1])
+    broker = several.broker(tmp_path)
+    several.groups = {2: ["own_g"]}
+    several.takes(monkeypatch, broker, {1})
+    with pytest.raises(NotPossible, match=NO_GROUPS):
+        process.restart(broker, "killed")
+    broker.begin_scenario()
+    several.leaders = {"own_a": [1], "own_b": [1]}
+    assert process.restart(broker, "killed").how == "killed"
 
 
 def test_which_broker_has_gone_is_asked_at_all_addresses(monkeypatch, tmp_path):

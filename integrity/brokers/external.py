@@ -15,7 +15,8 @@ What proves that it was down
     A cluster that does not let a client in (credentials, certificates, protocol) has answered, and is up. A single
     broker cannot be restarted unseen: it must close its listener. Of one of several brokers it is proven that the
     cluster gave it up and took it back, not that its process is a new one; behind a load balancer that last sign is the
-    only one. And one that led none of a scenario's partitions proves nothing about them: the scenario is skipped.
+    only one. And one that led none of a scenario's partitions, or coordinated none of its groups or transactions where
+    it has any, proves nothing about them: the scenario is skipped (see leaders).
 """
 
 from __future__ import annotations
@@ -126,6 +127,11 @@ class ExternalBroker(Broker):
         return self._nodes
 
     @property
+    def _can_go(self) -> bool:
+        """Whether there is a command that takes it down."""
+        return any(self._commands[option] is not None for option in ("stop_command", "kill_command"))
+
+    @property
     def replication(self) -> int:
         return max(1, min(REPLICAS, len(self._nodes)))
 
@@ -170,7 +176,8 @@ class ExternalBroker(Broker):
 
     # -- its life -----------------------------------------------------------------------------------
     def begin_scenario(self) -> None:
-        self._leaders.begin()
+        if self._can_go:
+            self._leaders.begin()
 
     def await_ready(self) -> None:
         """Wait until new clients are told of every broker that was there before. Raises BrokerFailed."""
@@ -248,14 +255,14 @@ class ExternalBroker(Broker):
         try:
             wait_until(
                 self._leaders.look,
-                what="a broker to go that leads one of the run's partitions",
+                what="a broker to go that has what the scenario is about",
                 seconds=PATIENCE_SECONDS + self._leaders.longest_silence,
                 poll_seconds=commands.LOOK_SECONDS,
             )
         except WaitTimeout:
             gone = " and ".join(f"broker {node}" for node in sorted(self._leaders.gone)) or "a broker"
             return (
-                f"the {option} took down {gone}, which led none of this scenario's partitions: that proves nothing of "
+                f"the {option} took down {gone}, which {' and '.join(self._leaders.unmet)}: that proves nothing of "
                 "them; a command that takes down every broker would"
             )
         return ""
