@@ -14,7 +14,7 @@ import platform
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Any, NoReturn
 
@@ -115,6 +115,8 @@ class Session:
         self._scenes = 0
         #: Whether any scenario of a feature is to run.
         self._is_selected: Callable[[Any], bool] = lambda feature: True
+        #: What the steps of a scenario ask of its broker, which may not be there.
+        self._demanded: Callable[[Any], Iterable[str]] = lambda scenario: ()
         #: The processes that work on the features, where there are several; and why the feature in hand has no result.
         self._crew: Crew | None = None
         self._lost: SuiteError | None = None
@@ -159,6 +161,7 @@ class Session:
         vocabulary.make_skippable(runner.step_registry)
         session = cls(settings, run, brokers, reports)
         session._is_selected = lambda feature: features.is_selected(feature, context.config)
+        session._demanded = lambda scenario: vocabulary.demanded(runner.step_registry, scenario.all_steps)
         atexit.register(session.end)
         if handed is not None:
             handed.begin()
@@ -280,11 +283,15 @@ class Session:
         facts = self.reports.scenario(scenario)
         if self.broker is None:
             self._fresh_broker()
-        if isinstance(self._broker_error, NotPossible):
-            scenario.skip(str(self._broker_error))
+        try:
+            if self._broker_error is not None:
+                raise self._broker_error
+            if self.broker is not None:  # without one, it is its own that must be able to
+                for ability in self._demanded(scenario):
+                    self.broker.demand(ability)
+        except NotPossible as reason:
+            scenario.skip(str(reason))
             return None
-        if self._broker_error is not None:
-            raise self._broker_error
         # A scenario that is run again alone draws the same numbers.
         random.seed(f"{self.reports.run.seed}:{scenario.location}")
         self._scenes += 1

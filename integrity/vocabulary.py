@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from integrity.errors import NotPossible
 
@@ -25,6 +26,31 @@ def one_of(*words: str) -> Callable[[str], str]:
 
     word.pattern = "|".join(re.escape(each) for each in words)  # type: ignore[attr-defined]
     return word
+
+
+def demands(*abilities: str | Callable[..., str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A step that asks these of the broker that its feature is given (see Broker.demand): where one of them cannot be
+    had, the scenario is skipped before it has done anything.
+
+    What depends on the sentence is a function of its values, by their names; "" is nothing.
+    """
+
+    def declare(step: Callable[..., None]) -> Callable[..., None]:
+        step.demands = abilities  # type: ignore[attr-defined] - for ``demanded``
+        return step
+
+    return declare
+
+
+def demanded(registry, steps: Iterable[Any]) -> Iterator[str]:
+    """What these steps of a scenario ask of their broker, in their order, by behave's step registry."""
+    for step in steps:
+        match = registry.find_match(step)
+        values = {argument.name: argument.value for argument in (match and match.arguments) or ()}
+        for ability in getattr(match and match.func, "demands", ()):
+            found = ability(**values) if callable(ability) else ability
+            if found:
+                yield found
 
 
 def make_skippable(registry) -> None:

@@ -13,7 +13,7 @@ from integrity.scenes.load import Load
 from integrity.scenes.reading import read_committed
 from integrity.scenes.retries import SentAgain
 from integrity.scenes.transactions import Transactions
-from integrity.vocabulary import count, one_of, skippable
+from integrity.vocabulary import count, demands, one_of, skippable
 
 register_type(Count=count, Down=one_of(*WAYS_DOWN))
 
@@ -73,6 +73,7 @@ def acknowledged_without_idempotence(context, messages):
 
 
 @when("the broker is {how:Down} and started again, and the publisher sends once more what it sent last")
+@demands("files")
 @skippable
 def the_publisher_sends_again(context, how):
     retries.restart_and_send_again(context.scene, how)

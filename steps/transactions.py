@@ -6,12 +6,12 @@ from hamcrest import assert_that, equal_to, is_not, matches_regexp
 from integrity.history.schema import COMMITTED
 from integrity.matchers import intact, shows_only
 from integrity.scenes import late_commit
-from integrity.scenes.copying import HARDSHIPS, Copying
+from integrity.scenes.copying import DEMANDED, HARDSHIPS, Copying
 from integrity.scenes.isolation import REFUSED, Isolation
 from integrity.scenes.load import Load
 from integrity.scenes.reading import read_committed
 from integrity.scenes.words import nothing
-from integrity.vocabulary import count, one_of
+from integrity.vocabulary import count, demands, one_of
 
 register_type(Count=count, Hardship=one_of(*HARDSHIPS))
 
@@ -101,6 +101,7 @@ def a_group_that_copies(context):
 
 
 @when("{what:Hardship} while it copies")
+@demands(lambda what: DEMANDED.get(what, ""))
 def something_happens_while_it_copies(context, what):
     context.scene.part(Copying).go_on_while(what)
 

@@ -579,6 +579,23 @@ def test_a_run_without_commands_skips_with_reasons(cluster, tmp_path):
     assert_as_it_was(cluster)
 
 
+def test_what_needs_a_command_that_was_not_given_is_skipped_before_it_makes_anything(cluster, tmp_path):
+    """A scenario may publish for a while, and leave transactions open, before the step that cannot be done."""
+    names = ("crashes", "groups", "publishers", "topics", "damaged_files")
+    copied = "features/delivery/transactions.feature"
+    killed_meanwhile = ["--name", "Every message is copied exactly once although the broker is killed"]
+    features = [f"features/persistence/{name}.feature" for name in names]
+    # Over plain text: over TLS no network can be had that fails, and that is said before.
+    words = ["-D", f"bootstrap_servers={cluster.plain}"]
+    for asked in (features, [copied, *killed_meanwhile]):
+        done = behave(tmp_path, *words, *asked)
+        assert "no scenario ran" in done.stdout, done.stdout + done.stderr
+        skipped = [case.find("skipped").get("message") or "" for case in cases(tmp_path)]
+        assert "the cluster cannot be killed: no -D kill_command was given" in skipped
+        assert not [case.get("name") for case in cases(tmp_path) if " passed in " in case.findtext("system-out", "")]
+    assert_as_it_was(cluster)
+
+
 def test_the_delivery_features_hold_there_without_any_command(cluster, tmp_path):
     """What a managed cluster is asked for; faults on the wire cannot be had where connections are encrypted."""
     features = [f"features/delivery/{name}.feature" for name in ("content", "order", "retries")]

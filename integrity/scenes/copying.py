@@ -212,3 +212,6 @@ HARDSHIPS: dict[str, Callable[[Copying], None]] = {
     "connections are cut before answers arrive": Copying._cut_connections,
     "members of the group die in the middle of a transaction": Copying._let_die,
 }
+
+#: What the broker must be able to, for some of them; see Broker.demand.
+DEMANDED = {"the broker is killed and started again": "killed"}
