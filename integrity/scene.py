@@ -22,15 +22,18 @@ from integrity import anomalies, progress
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
+from integrity.clients.base import Admin
+from integrity.clients.errors import code_of
 from integrity.clients.said import ClientLog
 from integrity.clients.security import secrets
 from integrity.endings import end_all
-from integrity.errors import SuiteError
+from integrity.errors import NotPossible, SuiteError
 from integrity.faults import process
 from integrity.history import on_disk
 from integrity.history.recorder import Recorder
 from integrity.reports import timeline
 from integrity.reports.model import ScenarioFacts
+from integrity.reports.text import one_line
 
 if TYPE_CHECKING:
     from integrity.scenes.worker import Worker
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 #: Bounds in seconds, before timeout_factor.
 PUBLISH_SECONDS = 60.0
 READ_SECONDS = 60.0
+
+#: What a cluster answers whose owner does not allow a topic: INVALID_CONFIG, POLICY_VIOLATION.
+NOT_ALLOWED = (40, 44)
 
 #: Server properties and their values.
 ServerSettings = frozenset[tuple[str, str]]
@@ -186,11 +192,24 @@ class Scene:
             if name is not None and admin.leaders(topic):
                 # An earlier scenario used the name, with messages that are not ours, on a broker that keeps its topics.
                 admin.delete_topic(topic)
-            admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=configs)
+            self.make_topic(admin, topic, partitions, configs)
         if name is None:
             self.topics.append(topic)
             self.partitions[topic] = partitions
         return topic
+
+    def make_topic(self, admin: Admin, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
+        """Make the topic of that name on the cluster, with as many replicas as it can have.
+
+        Raises NotPossible where it is somebody else's and its owner's rules (create.topic.policy.class.name) do not
+        allow such a topic.
+        """
+        try:
+            admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=configs)
+        except self.driver.errors as error:
+            if self.broker.kind != "external" or code_of(error) not in NOT_ALLOWED:
+                raise
+            raise NotPossible(f"the cluster does not allow a topic such as {topic}: {one_line(error)}") from error
 
     # -- messages of a reader's own choosing -----------------------------------------------------------
     def produce(self, topic: str, values: Sequence[str]) -> None:

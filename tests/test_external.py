@@ -17,6 +17,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -30,6 +31,8 @@ from integrity.brokers.leaders import GROUPS, TRANSACTIONS, Leaders
 from integrity.clients import Connection, Message, driver, wire
 from integrity.clients.base import Reader
 from integrity.errors import BadOption, NotPossible, Unavailable
+from integrity.reports.model import ScenarioFacts
+from integrity.scene import Scene
 from integrity.settings import Settings
 from integrity.waiting import wait_until
 from tests import owner, secured
@@ -399,6 +402,18 @@ def test_each_broker_tells_which_groups_and_transactions_it_coordinates(cluster)
     assert mine._coordinated(TRANSACTIONS, brokers) == {"coordinated-one": {1}}
     assert mine._coordinated(GROUPS, brokers) == {}
     assert theirs._coordinated(GROUPS, brokers) == {"their-group": {1}}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_topic_that_its_owner_does_not_allow_skips_the_scenario_with_the_brokers_words(cluster, tmp_path, client):
+    """A managed cluster may allow some settings only. Kafka has no policy of its own to try it with."""
+    broker = the_whole(cluster, commands=False)
+    scene = Scene(broker, {}, SimpleNamespace(identities=(0, "0")), driver(client), tmp_path / "s", ScenarioFacts())
+    with pytest.raises(NotPossible, match="does not allow a topic such as kafka-integrity-") as caught:
+        scene.create_topic(**{"cleanup.policy": "nonsense"})
+    assert "Invalid value nonsense for configuration cleanup.policy" in str(caught.value)
+    scene.close(passed=False)
+    broker.discard()
 
 
 def test_names_that_may_be_lines_of_a_key_are_not_shown(cluster, monkeypatch):

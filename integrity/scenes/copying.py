@@ -62,9 +62,7 @@ class Copying:
         self._target = scene.connection.own(f"copies-{uuid.uuid4().hex[:8]}")
         with scene.driver.admin(scene.connection) as admin:
             in_sync = {IN_SYNC: admin.configs(source)[IN_SYNC]}
-            admin.create_topic(
-                self._target, partitions=scene.partitions[source], replication=scene.broker.replication, configs=in_sync
-            )
+            scene.make_topic(admin, self._target, scene.partitions[source], in_sync)
         scene.part(Load).publish()
         for number in range(MEMBERS):
             self._join(f"{self._group}-{number}")
