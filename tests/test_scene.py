@@ -475,6 +475,44 @@ def test_an_abort_that_was_refused_is_no_abort(scene: Scene) -> None:
     assert not re.search(REFUSED, "no answer to the commit within 30 s")
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "confluent-kafka"])
+def test_what_a_scenario_leaves_open_is_aborted_when_it_is_over(scene: Scene, client: str) -> None:
+    """The broker would keep it open until its time is over, and may be somebody else's."""
+    scene.driver = driver(client)
+    scene.create_topic()
+    scene.part(Transactions).leave_open(2, 10)
+    scene.part(Isolation).leave_open()
+    assert len(open_transactions(scene.broker)) == 3
+    scene.close(passed=False)
+    assert open_transactions(scene.broker) == []
+
+
+def test_a_broker_that_does_not_answer_is_asked_for_no_abort(scene: Scene, monkeypatch) -> None:
+    scene.create_topic()
+    scene.part(Transactions).leave_open(1, 10)
+    monkeypatch.setattr(scene.broker, "is_alive", lambda: False)
+    scene.close(passed=False)
+    assert len(open_transactions(scene.broker)) == 1
+
+
+@harms_its_broker
+def test_a_broker_that_is_silent_is_waited_for_once(scene: Scene, monkeypatch) -> None:
+    monkeypatch.setattr("integrity.scenes.transactions.ABORT_SECONDS", 0.5)
+    scene.create_topic()
+    scene.part(Transactions).leave_open(3, 10)
+    tried = []
+    for publisher in scene.part(Transactions)._publishers.values():
+        monkeypatch.setattr(
+            publisher, "_abort", lambda seconds, abort=publisher._abort: (tried.append(seconds), abort(seconds))
+        )
+    scene.broker.freeze()
+    began = time.monotonic()
+    scene.close(passed=False)
+    assert time.monotonic() - began < 30
+    scene.broker.thaw()
+    assert len(tried) == 1
+
+
 def test_a_transaction_has_messages_that_were_acknowledged(scene: Scene) -> None:
     topic = scene.create_topic(partitions=1)
     with scene.driver.admin(scene.connection) as admin:

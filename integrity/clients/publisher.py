@@ -79,6 +79,11 @@ class Publisher(ABC):
         return self.log.publisher
 
     @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun, and neither its commit nor its abort asked for."""
+        return self._in_transaction
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many sends are open, acknowledged, rejected, unknown."""
         return self.log.counts

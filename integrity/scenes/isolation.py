@@ -15,7 +15,7 @@ from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import order, publishers
 from integrity.scenes.load import Load
 from integrity.scenes.threads import run_together
-from integrity.scenes.transactions import OPEN_SECONDS
+from integrity.scenes.transactions import OPEN_SECONDS, end_all_open
 from integrity.scenes.wire import Wire, proven
 from integrity.scenes.words import place
 from integrity.waiting import WaitTimeout, wait_until
@@ -182,4 +182,4 @@ class Isolation:
     def close(self) -> None:
         """The scenario is over."""
         if self._publisher is not None:
-            self._publisher.close()
+            end_all_open(self._scene, [self._publisher])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 
 from integrity.clients import Publisher
 from integrity.endings import end_all
@@ -13,6 +14,27 @@ from integrity.scene import PUBLISH_SECONDS, Scene
 #: Seconds, before timeout_factor, for which a transaction may be open before the broker aborts it: longer than any
 #: restart takes on a slow machine.
 OPEN_SECONDS = 300.0
+
+
+#: Seconds, before timeout_factor, for the broker to abort what is still open when its scenario is over.
+ABORT_SECONDS = 5.0
+
+
+def end_all_open(scene: Scene, publishers: Iterable[Publisher]) -> None:
+    """Abort whatever these have open, where the broker answers, and close them.
+
+    kafka-python aborts nothing when it is closed, and a transaction of OPEN_SECONDS would be open for as long at a
+    broker that may be somebody else's. The first one that is not aborted is the last one that is tried.
+    """
+    all_of_them = list(publishers)
+    try:
+        answers = any(publisher.in_transaction for publisher in all_of_them) and scene.broker.is_alive()
+        for publisher in all_of_them:
+            if answers and publisher.in_transaction:
+                publisher.abort(ABORT_SECONDS)
+                answers = publisher.last_error is None
+    finally:
+        end_all(publisher.close for publisher in all_of_them)
 
 
 class Transactions:
@@ -89,7 +111,7 @@ class Transactions:
 
     def close(self) -> None:
         """The scenario is over."""
-        end_all(publisher.close for publisher in self._publishers.values())
+        end_all_open(self._scene, self._publishers.values())
 
 
 def _expect(publisher: Publisher, outcome: str, wanted: str) -> None:
