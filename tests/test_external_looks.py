@@ -21,7 +21,7 @@ from integrity.settings import Settings
 
 
 def _told_of(*nodes: int) -> SimpleNamespace:
-    return SimpleNamespace(brokers=[SimpleNamespace(node_id=node) for node in nodes])
+    return SimpleNamespace(brokers=[SimpleNamespace(node_id=node) for node in nodes], topics=[])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def _answering(monkeypatch: pytest.MonkeyPatch, *answers: SimpleNamespace | Exce
     """Have the cluster answer so, one look after the other, and the last answer from then on."""
     left = list(answers)
 
-    def metadata(*_: object) -> SimpleNamespace:
+    def metadata(*_: object, **__: object) -> SimpleNamespace:
         answer = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(answer, Exception):
             raise answer
@@ -82,10 +82,39 @@ def test_one_slow_answer_does_not_make_it_unusable(monkeypatch, tmp_path):
     assert broker.is_usable()
 
 
+@pytest.mark.parametrize(
+    ("leaders", "gone", "with_commands", "usable"),
+    [
+        ({"own_a": [1, 2]}, {3}, False, True),
+        ({"own_a": [1, 2]}, {3}, True, False),
+        ({"own_a": [1, -1], "theirs": [1]}, {3}, False, False),
+        ({"own_a": [1], "theirs": [-1]}, {3}, False, True),
+        ({"own_a": [1]}, {1, 2, 3}, False, False),
+    ],
+)
+def test_without_a_command_a_broker_may_be_away_whose_owner_restarts_it(
+    monkeypatch, tmp_path, leaders, gone, with_commands, usable
+):
+    several = Several(monkeypatch, **leaders)
+    broker = several.broker(tmp_path, with_commands=with_commands)
+    several.gone = gone
+    assert broker.is_usable() is usable
+    heard = []
+    broker.listener = lambda *event: heard.append(event)
+    if usable:
+        broker.await_ready()
+        broker.begin_scenario()
+        several.gone = set()
+        broker.begin_scenario()
+        there = ("the cluster", "incomplete", "brokers [1, 2] are there, of [1, 2, 3]")
+        assert heard == [("the cluster", "ready", ""), there]
+
+
 def test_a_cluster_that_has_lost_a_broker_is_not_whole_for_later_features_either(monkeypatch, tmp_path, run):
     """Each feature has an ExternalBroker of its own; the first one's look decides what all of it is."""
     _answering(monkeypatch, _told_of(1, 2, 3), _told_of(1, 2))
-    found = Settings(broker="external", bootstrap_servers="somewhere:9092", timeout_factor=1.0)
+    commands = {"stop_command": ("true",), "start_command": ("true",)}
+    found = Settings(broker="external", bootstrap_servers="somewhere:9092", timeout_factor=1.0, **commands)
     kind = kinds.load("external")(found, run)
     first = kind.make(BrokerConfig())
     first.start()
@@ -133,9 +162,12 @@ class Several:
         states = [SimpleNamespace(transactional_id=name) for name in names]
         return SimpleNamespace(error_code=0, groups=groups, transaction_states=states)
 
-    def broker(self, tmp_path: Path, addresses: str = "kafka:9091,kafka:9092,kafka:9093") -> external.ExternalBroker:
+    def broker(
+        self, tmp_path: Path, addresses: str = "kafka:9091,kafka:9092,kafka:9093", *, with_commands: bool = True
+    ) -> external.ExternalBroker:
         connection = Connection(addresses, prefix="own_")
-        commands = dict.fromkeys(("stop_command", "start_command", "kill_command"), ("true",))
+        names = ("stop_command", "start_command", "kill_command") if with_commands else ()
+        commands = dict.fromkeys(names, ("true",))
         broker = external.ExternalBroker(connection, note=tmp_path / "note", **commands)
         broker.start()
         return broker

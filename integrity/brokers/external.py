@@ -50,6 +50,9 @@ PATIENCE_SECONDS = 10.0
 #: The same for a cluster that nobody has taken down, before the first scenario on it: it is not about to start.
 THERE_SECONDS = 60.0
 
+#: The event of a scenario that begins while the cluster's owner has taken a broker away, say.
+INCOMPLETE = "incomplete"
+
 #: Replicas of a topic, where there are as many brokers.
 REPLICAS = 3
 
@@ -156,8 +159,8 @@ class ExternalBroker(Broker):
         return True
 
     def is_usable(self) -> bool:
-        """True when every broker that was there at first is known to new clients, within PATIENCE_SECONDS."""
-        return not self._is_down and self._is_whole_soon()
+        """True when new clients find it good, within PATIENCE_SECONDS; see ``_is_good``."""
+        return not self._is_down and self._is_soon(self._is_good)
 
     def check_alive(self) -> None:
         """Nothing: a cluster that does not answer for a moment is its clients' business, and shows there."""
@@ -178,15 +181,17 @@ class ExternalBroker(Broker):
     def begin_scenario(self) -> None:
         if self._can_go:
             self._leaders.begin()
+        elif not self._is_whole():
+            self.listener(self.label, INCOMPLETE, self._found)
 
     def await_ready(self) -> None:
-        """Wait until new clients are told of every broker that was there before. Raises BrokerFailed."""
+        """Wait until new clients find it good; see ``_is_good``. Raises BrokerFailed."""
         untouched = self._since is None and not self._is_down
         unstarted = not untouched and self._commands["start_command"] is None
         try:
             wait_until(
-                self._is_whole,
-                what=f"all brokers of the cluster at {self.bootstrap_servers} to answer",
+                self._is_good,
+                what=f"{self._good} of the cluster at {self.bootstrap_servers} to answer",
                 seconds=THERE_SECONDS if untouched else READY_SECONDS,
                 detail=lambda: f"{self._found}{'; no -D start_command was given' if unstarted else ''}",
                 poll_seconds=commands.LOOK_SECONDS,
@@ -232,7 +237,7 @@ class ExternalBroker(Broker):
             self._run(option, watch=self._watch)
         except BrokerFailed:
             # It may have failed before it did anything: what never went is not to be started.
-            self._is_down = bool(self._seen_down) or not self._is_whole_soon()
+            self._is_down = bool(self._seen_down) or not self._is_soon(self._is_whole)
             raise
         try:
             wait_until(
@@ -309,11 +314,36 @@ class ExternalBroker(Broker):
         self._found = f"brokers {sorted(found)} are there, of {sorted(self._nodes | found)}"
         return bool(found) and self._nodes <= found
 
-    def _is_whole_soon(self) -> bool:
+    def _is_good(self) -> bool:
+        """Whether scenarios can work with it: whole, where a command may take it down, which is to be seen.
+
+        Where none does, its owner may be restarting one broker after the other: then all of the run's partitions must
+        be led, whoever is missing.
+        """
+        if self._is_whole():
+            return True
+        if self._can_go:
+            return False
+        try:
+            answer = wire.metadata(self.bootstrap_servers, self.client_properties, LOOK_SECONDS, topics=None)
+        except Unavailable as error:
+            self._found = str(error)
+            return False
+        own = [topic for topic in answer.topics if topic.name.startswith(self.connection.prefix)]
+        unled = [topic.name for topic in own if any(part.leader_id < 0 for part in topic.partitions)]
+        if unled:
+            self._found += f"; nobody leads partitions of {', '.join(unled)}"
+        return bool(answer.brokers) and not unled
+
+    @property
+    def _good(self) -> str:
+        return "all brokers" if self._can_go else "brokers that lead all partitions of this run's"
+
+    def _is_soon(self, condition: Callable[[], bool]) -> bool:
         try:
             return wait_until(
-                self._is_whole,
-                what="every broker of the cluster to answer",
+                condition,
+                what=f"{self._good} of the cluster to answer",
                 seconds=PATIENCE_SECONDS,
                 poll_seconds=commands.LOOK_SECONDS,
             )
