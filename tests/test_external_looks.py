@@ -7,8 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kafka.errors import ClusterAuthorizationFailedError, KafkaConnectionError, NodeNotReadyError
 from kafka.protocol.admin import ListGroupsRequest
 
+from integrity import waiting
 from integrity.brokers import external, kinds, leavings
 from integrity.brokers import leaders as leaders_of
 from integrity.brokers.base import BrokerConfig, BrokerFailed
@@ -126,6 +128,39 @@ def test_a_cluster_that_has_lost_a_broker_is_not_whole_for_later_features_either
             second.start()
     finally:
         leavings.note(first.connection, run.id).unlink()
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ([NodeNotReadyError("1"), {"topic own_a": "NoError"}, KafkaConnectionError("gone"), {}], ""),
+        ([KafkaConnectionError("gone")], r"in vain: left are whatever is there \(KafkaConnectionError: .*gone"),
+        ([ClusterAuthorizationFailedError("no")], "could not be deleted: .*ClusterAuthorizationFailedError.* no$"),
+    ],
+)
+def test_what_a_run_has_made_is_removed_though_a_broker_is_away_for_a_moment(monkeypatch, answers, words):
+    left, asked = list(answers), []
+
+    def remove_once(*_: object) -> dict[str, str]:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def admin(**arguments: object) -> SimpleNamespace:
+        asked.append(arguments["request_timeout_ms"])
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(leavings, "_remove_once", remove_once)
+    monkeypatch.setattr(leavings, "KafkaAdminClient", admin)
+    monkeypatch.setattr(leavings, "REMOVE_SECONDS", 0.5)
+    monkeypatch.setattr(waiting, "_timeout_factor", 2.0)
+    if not words:
+        leavings.remove(Connection("somewhere:9092", prefix="own_prefix"))
+    else:
+        with pytest.raises(BrokerFailed, match=words):
+            leavings.remove(Connection("somewhere:9092", prefix="own_prefix"))
+    assert asked == [20_000]
 
 
 class Several:

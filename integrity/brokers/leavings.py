@@ -22,6 +22,9 @@ from integrity.waiting import WaitTimeout, scaled, wait_until
 #: Seconds, before timeout_factor: a member that died counts until its session is over, and only then can its group go.
 REMOVE_SECONDS = 60.0
 
+#: Seconds for each request, before timeout_factor.
+REQUEST_SECONDS = 10.0
+
 #: Answers after which a topic or group is gone or going, or was never stored.
 _GONE = ("OK", "NoError", "UnknownTopicOrPartitionError", "GroupIdNotFoundError")
 
@@ -96,7 +99,7 @@ def remove(connection: Connection) -> None:
     try:
         admin = KafkaAdminClient(
             bootstrap_timeout_ms=int(scaled(REMOVE_SECONDS) * 1000),
-            **connection_arguments(connection, "kafka-integrity-clean-up", 10.0),
+            **connection_arguments(connection, "kafka-integrity-clean-up", scaled(REQUEST_SECONDS)),
         )
     except KafkaError as error:
         raise BrokerFailed(f"{where} could not be deleted: {error}") from error
@@ -104,7 +107,14 @@ def remove(connection: Connection) -> None:
         left: list[str] = []
 
         def nothing_is_left() -> bool:
-            answers = _remove_once(admin, connection.prefix)
+            try:
+                answers = _remove_once(admin, connection.prefix)
+            except KafkaError as error:
+                # A broker that is restarted just now, say: its answer, or that of the next one, comes later.
+                if not error.retriable:
+                    raise
+                left[:] = [f"whatever is there ({type(error).__name__}: {error})"]
+                return False
             left[:] = [f"{name} ({answer})" if answer not in _GONE else name for name, answer in answers.items()]
             if any(answer in _FINAL for answer in answers.values()):
                 raise BrokerFailed(f"{where} could not be deleted: left are {', '.join(left)}")
