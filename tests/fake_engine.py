@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 #: Sends an answer: given the request's handler.
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -115,9 +117,13 @@ _NOTHING: Mapping[str, Answer] = {
 }
 
 
+class _Socket(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
 @contextmanager
-def fake_engine() -> Iterator[FakeEngine]:
-    """One on loopback."""
+def fake_engine(socket: Path | None = None) -> Iterator[FakeEngine]:
+    """One on loopback, or at the socket of that name."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -137,8 +143,12 @@ def fake_engine() -> Iterator[FakeEngine]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        engine = FakeEngine(f"tcp://127.0.0.1:{server.server_port}")
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if socket is None
+        else _Socket(str(socket), Handler) as server
+    ):
+        engine = FakeEngine(f"tcp://127.0.0.1:{server.server_port}" if socket is None else f"unix://{socket}")
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

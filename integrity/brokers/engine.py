@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from integrity import progress
+from integrity.brokers import reach
 from integrity.errors import Unavailable
 from integrity.settings import Settings
 from integrity.waiting import WaitTimeout, attended, scaled, wait_until
@@ -97,7 +98,8 @@ def address() -> str:
 def engine():
     """A client (docker.DockerClient) of the engine that answers here; close it when done.
 
-    Raises NoEngine, in one line, when none answers or when the one that does is another machine's.
+    Raises NoEngine, in one line, when none answers, when the one that does is another machine's, or when this is a
+    container beside those that it runs.
     """
     # Its cleaner is a container too, from an image that may not be had; runs.py and remove_leftovers replace it.
     os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
@@ -115,6 +117,7 @@ def engine():
     os.environ["DOCKER_HOST"] = host
     try:
         client = DockerClient(timeout=scaled(GREETING_SECONDS)).client
+        is_outside = where.scheme.endswith("unix") and reach.is_out_of_reach(client)
     except (DockerException, OSError) as error:
         if "Permission denied" in str(error):
             why, what_to_do = f"the container engine at {host} refuses this user", "add the user to the group docker"
@@ -122,6 +125,13 @@ def engine():
             why = f"no container engine answers at {host}"
             what_to_do = "start one (sudo systemctl start docker, or Docker Desktop)"
         raise NoEngine(why, f"{what_to_do}; {_NEEDS_NONE}") from error
+    if is_outside:
+        client.close()
+        raise NoEngine(
+            f"this is a container, and the engine at {host} is outside of it: brokers are published on the loopback of "
+            f"the engine's machine",
+            f"run on that machine itself, or in a container that has its network (--network=host); {_NEEDS_NONE}",
+        )
     client.api.timeout = scaled(REQUEST_SECONDS)
     return client
 
