@@ -166,7 +166,7 @@ class Session:
         if handed is not None:
             handed.begin()
             return session
-        workers = features.how_many(settings.jobs, runner, brokers.features_per_processor)
+        workers = features.how_many(settings.jobs, runner, brokers.features_per_processor, brokers.kind.room)
         if workers > 1:
             session._hand_out(runner, workers)
         else:

@@ -15,7 +15,7 @@ import pytest
 from behave.model_type import Status
 from behave.parser import parse_feature
 
-from integrity import session
+from integrity import machine, session
 from integrity.settings import Settings
 from integrity.side_by_side import features
 from integrity.side_by_side.crew import Crew, WorkerDied
@@ -373,7 +373,7 @@ def test_features_of_which_nothing_is_asked_for_are_not_handed_out():
 
 def test_without_being_told_as_many_as_the_machine_takes():
     assert Settings().jobs is None
-    assert features.how_many(None, Runner(99), 1.5) == features.fitting(1.5) >= 1
+    assert features.how_many(None, Runner(99), 1.5) == features.fitting(1.5, machine.room()) >= 1
 
 
 # -- real runs ------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from integrity import progress
 from integrity.brokers import reach
 from integrity.errors import Unavailable
+from integrity.machine import Room
 from integrity.settings import Settings
 from integrity.waiting import WaitTimeout, attended, scaled, wait_until
 
@@ -134,6 +135,19 @@ def engine():
         )
     client.api.timeout = scaled(REQUEST_SECONDS)
     return client
+
+
+def room() -> Room:
+    """What the engine's machine has, be it used or not: it may be a virtual one, with a part of this one's.
+
+    Raises Unavailable when no engine answers, or it cannot tell.
+    """
+    with (
+        closing(engine()) as client,
+        _one_line(lambda reason: Unavailable(f"the engine tells not what it has: {reason}")),
+    ):
+        has = client.info()
+    return Room(has["NCPU"], has["MemTotal"])
 
 
 def _is_loopback(host: str | None) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import psutil
-
+from integrity import machine
 from integrity.side_by_side.crew import Crew, WorkerDied
 from integrity.side_by_side.member import Member
 
@@ -40,11 +38,9 @@ TO_EACH = re.compile(r"every broker")
 PASSED_ON = {"plain", "pretty", "progress", "progress2", "progress3"}
 
 
-def fitting(per_processor: float) -> int:
-    """How many workers this machine takes, by its processors and its memory; at least 1."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    by_memory = psutil.virtual_memory().available // MEMORY
-    return int(max(1, min(processors * per_processor, by_memory, MOST_WORKERS)))
+def fitting(per_processor: float, room: machine.Room) -> int:
+    """How many workers there is room for, by processors and memory; at least 1."""
+    return int(max(1, min(room.processors * per_processor, room.memory // MEMORY, MOST_WORKERS)))
 
 
 def is_selected(feature, config) -> bool:
@@ -57,10 +53,10 @@ def selected(runner) -> list[int]:
     return [i for i, feature in enumerate(runner.features) if is_selected(feature, runner.config)]
 
 
-def how_many(jobs: int | None, runner, per_processor: float) -> int:
+def how_many(jobs: int | None, runner, per_processor: float, room: Callable[[], machine.Room] = machine.room) -> int:
     """How many workers the run has; 1: none, it runs its features itself.
 
-    jobs: the option; None takes what the machine has. per_processor: see integrity.brokers.kinds.BrokerKind.
+    jobs: the option; None takes what the machine has. per_processor, room: see integrity.brokers.kinds.BrokerKind.
     """
     config = runner.config
     features = len(selected(runner))
@@ -69,7 +65,7 @@ def how_many(jobs: int | None, runner, per_processor: float) -> int:
     if any(output.name for output in config.outputs or []) or not set(config.format or []) <= PASSED_ON:
         return 1
     if jobs is None:
-        jobs = config.jobs if config.jobs > 1 else 1 if features < WORTH_IT else fitting(per_processor)
+        jobs = config.jobs if config.jobs > 1 else 1 if features < WORTH_IT else fitting(per_processor, room())
     return min(jobs, features)
 
 

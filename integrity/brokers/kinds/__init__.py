@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from integrity import machine
+
 if TYPE_CHECKING:
     # The options ask this package for the kinds' names; so it asks nothing of them while it is loaded.
     from integrity.brokers.base import Broker, BrokerConfig
@@ -49,6 +51,11 @@ class BrokerKind(ABC):
 
         Raises Unavailable or BadOption, in one line, when there can be no such brokers with these options.
         """
+
+    @staticmethod
+    def room() -> machine.Room:
+        """What there is for brokers and for what works with them."""
+        return machine.room()
 
     @property
     @abstractmethod

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from integrity import machine
 from integrity.brokers import docker, engine
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.cluster import Network
 from integrity.brokers.docker_network import DockerNetwork
 from integrity.brokers.kinds import BrokerKind
+from integrity.errors import Unavailable
 from integrity.settings import Settings
 
 
@@ -21,6 +23,13 @@ class Kind(BrokerKind):
         docker.engine().close()
         docker.obtain_image(settings.image)
         return f"image {settings.image} by the container engine at {engine.address()}, as asked"
+
+    @staticmethod
+    def room() -> machine.Room:
+        try:
+            return machine.room().within(engine.room())
+        except Unavailable:  # a broker's start will say so where it is needed
+            return machine.room()
 
     @cached_property
     def version(self) -> str:
