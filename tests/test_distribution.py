@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,3 +89,99 @@ def test_no_network_and_an_empty_cache_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(Unavailable, match="cannot be reached") as caught:
         distribution.fetch("4.3.1", tmp_path)
     assert "\n" not in str(caught.value)
+
+
+# -- a mirror ------------------------------------------------------------------------------------------
+class Mirror:
+    """A Maven repository on loopback. ``status``: what it answers to everything; 200 gives what is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.status = 200
+        self.asked: list[str] = []
+        mirror = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                mirror.asked.append(self.path)
+                file = mirror.folder / self.path.removeprefix("/maven/")
+                content = file.read_bytes() if mirror.status == 200 and file.is_file() else b""
+                self.send_response(mirror.status if mirror.status != 200 or content else 404)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def mirror(kafka, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """One that has this version's jars, is named as a mirror, and wants a password."""
+    mirror = Mirror(kafka.jars[0].parents[5])
+    thread = threading.Thread(target=mirror.server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("KAFKA_INTEGRITY_MAVEN", f"http://somebody:secret@{mirror.host}/maven/")
+    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+    yield mirror
+    mirror.server.shutdown()
+    thread.join()
+    mirror.server.server_close()
+
+
+def test_the_jars_come_from_the_mirror_that_is_named(copy, mirror):
+    jar = distribution.read_lock(LOCK)[1]
+    (copy / "maven" / jar.path).unlink()
+    distribution.fetch("4.3.1", copy)
+    assert distribution.damaged(distribution.read_lock(LOCK), copy / "maven") == []
+    assert mirror.asked[0] == f"/maven/{jar.path}"
+
+
+def test_what_a_mirror_gives_is_held_against_the_lock(copy, mirror, tmp_path_factory):
+    jar = distribution.read_lock(LOCK)[1]
+    (copy / "maven" / jar.path).unlink()
+    mirror.folder = tmp_path_factory.mktemp("mirror")
+    (mirror.folder / jar.path).parent.mkdir(parents=True)
+    (mirror.folder / jar.path).write_bytes(b"something else")
+    with pytest.raises(Unavailable, match=r"refused .* does not match the SHA-256"):
+        distribution.fetch("4.3.1", copy)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_mirror_that_refuses_is_told_without_its_password(copy, mirror, status):
+    """A version whose jars are known does exist: nobody is to look for another one."""
+    jar = distribution.read_lock(LOCK)[1]
+    (copy / "maven" / jar.path).unlink()
+    mirror.status = status
+    with pytest.raises(
+        Unavailable, match=rf"{jar.path} of Kafka 4.3.1 cannot be had: http://{mirror.host}/maven"
+    ) as it:
+        distribution.fetch("4.3.1", copy)
+    assert "KAFKA_INTEGRITY_MAVEN" in str(it.value)
+    assert "exist" not in str(it.value)
+    assert "secret" not in str(it.value)
+    assert "\n" not in str(it.value)
+
+
+def test_another_version_is_asked_of_the_mirror_too(tmp_path, mirror):
+    with pytest.raises(Unavailable, match=rf"4.2.9 cannot be had from http://{mirror.host}/maven \(does it ex") as it:
+        distribution.fetch("4.2.9", tmp_path)
+    assert any("/kafka_2.13/4.2.9/" in path for path in mirror.asked)
+    assert "secret" not in str(it.value)
+
+
+def test_a_mirror_that_does_not_answer_is_one_line(tmp_path, mirror, monkeypatch):
+    monkeypatch.setenv("KAFKA_INTEGRITY_MAVEN", "http://somebody:secret@127.0.0.1:9/maven")
+    with pytest.raises(Unavailable, match=r"http://127.0.0.1:9/maven cannot be reached \(ConnectionError\)"):
+        distribution.fetch("4.3.1", tmp_path)
+
+
+@pytest.mark.parametrize("value", ["nexus.example.com/maven", "file:///srv/maven", "https://"])
+def test_a_mirror_without_an_address_is_one_line(tmp_path, monkeypatch, value):
+    monkeypatch.setenv("KAFKA_INTEGRITY_MAVEN", value)
+    with pytest.raises(Unavailable, match="KAFKA_INTEGRITY_MAVEN is no address: it looks like https://"):
+        distribution.fetch("4.3.1", tmp_path)

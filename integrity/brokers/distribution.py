@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from integrity import cache, progress
 from integrity.errors import Unavailable
@@ -31,6 +32,9 @@ RELOAD4J = "org.slf4j:slf4j-reload4j:1.7.36!"
 #: a start's processor time. Kafka logs through slf4j, and asks log4j only whether levels can be changed.
 LOGGER = LOCKS / "slf4j-simple.toml"
 LOG4J2_PARTS = ("log4j-slf4j-impl-", "log4j-core-")
+
+#: Names the repository that everything is fetched from in place of Maven's own: a company's mirror.
+MIRROR = "KAFKA_INTEGRITY_MAVEN"
 
 #: Downloads under way at once.
 FETCHERS = 6
@@ -179,7 +183,7 @@ def _download(version: str, jars: list[LockedJar], repository: Path, folder: Pat
 def _get(jar: LockedJar, repository: Path, version: str) -> None:
     group, artifact, release, name = jar.path.rsplit("/", 3)
     classifier = name.removeprefix(f"{artifact}-{release}").removesuffix(".jar").removeprefix("-")
-    with _download_errors(version):
+    with _download_errors(version, jar.path):
         component = _maven(repository).project(group.replace("/", "."), artifact).at_version(release)
         component.artifact(classifier=classifier).resolve()
 
@@ -206,17 +210,36 @@ def _resolve(version: str, lock: Path, folder: Path) -> None:
         shutil.move(Path(staging) / "lock.toml", lock)
 
 
+def _mirror() -> str:
+    """The address of the repository that MIRROR names; empty where it names none. Raises Unavailable for no address."""
+    address = os.environ.get(MIRROR, "").rstrip("/")
+    where = urlsplit(address)
+    if address and (where.scheme not in ("http", "https") or not where.hostname):
+        raise Unavailable(f"the environment variable {MIRROR} is no address: it looks like https://host/repository")
+    return address
+
+
+def _shown(mirror: str) -> str:
+    """The mirror's address without a user and a password."""
+    return urlsplit(mirror)._replace(netloc=urlsplit(mirror).netloc.rpartition("@")[2]).geturl()
+
+
 def _maven(repository: Path):
     from jgo.maven import MavenContext
 
-    return MavenContext(repo_cache=repository, timeout=30)
+    mirror = _mirror()
+    return MavenContext(repo_cache=repository, remote_repos={"mirror": mirror} if mirror else None, timeout=30)
 
 
 class _download_errors:
-    """Turn whatever a download raises into one line."""
+    """Turn whatever a download raises into one line.
 
-    def __init__(self, version: str) -> None:
+    path: of the jar that is fetched, which is known to exist; empty while it is asked which jars there are.
+    """
+
+    def __init__(self, version: str, path: str = "") -> None:
         self.version = version
+        self.path = path
 
     def __enter__(self) -> None:
         return None
@@ -226,14 +249,24 @@ class _download_errors:
             return
         import requests
 
+        mirror = _mirror()
+        where = _shown(mirror) if mirror else "Maven's repository"
         reason = " ".join(str(error).split())
+        if mirror:
+            reason = reason.replace(mirror, _shown(mirror))
         if isinstance(error, requests.RequestException):
             raise Unavailable(
-                f"Kafka {self.version} is not in the cache and Maven's repository cannot be reached "
-                f"({type(error).__name__}); connect once, or copy another machine's cache folder"
+                f"Kafka {self.version} is not in the cache and {where} cannot be reached ({type(error).__name__}); "
+                f"connect once, name a mirror in the variable {MIRROR}, or copy another machine's cache folder"
             ) from error
         if isinstance(error, OSError):
             raise Unavailable(f"Kafka {self.version} cannot be stored in the cache: {reason}") from error
+        if self.path:
+            raise Unavailable(
+                f"{self.path} of Kafka {self.version} cannot be had: {where} answers, but does not give it, or a proxy "
+                f"between refuses it; the environment variable {MIRROR} names another one ({reason[:160]})"
+            ) from error
         raise Unavailable(
-            f"Kafka version {self.version} cannot be had from Maven (does it exist?): {reason[:160]}"
+            f"Kafka version {self.version} cannot be had from {where} (does it exist, and does no proxy refuse it? The "
+            f"environment variable {MIRROR} names a mirror): {reason[:160]}"
         ) from error
