@@ -2,6 +2,7 @@
 
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Always as modules, never by the scripts in there: those have the path in them that the checkout had at first.
 
 # The options of a run; each is also a -D option of behave (see README.md).
 BROKER ?=
@@ -30,7 +31,7 @@ help: ## this list
 	@echo "  make verify BROKER=docker IMAGE=confluentinc/cp-kafka:latest CLIENT=confluent-kafka ARGS='features/delivery'"
 
 verify: $(VENV)/.installed ## check every promise on a real broker; ARGS='...' is passed to behave
-	@$(BIN)/behave $(OPTIONS) $(ARGS)
+	@$(BIN)/python -m behave $(OPTIONS) $(ARGS)
 
 # Half of the tests' time is waiting: three processes keep two processors busy.
 test: $(VENV)/.installed-dev ## the suite's own tests; ARGS='...' is passed to pytest
@@ -45,7 +46,7 @@ prove: $(VENV)/.installed ## sabotage an embedded broker in every way of a table
 	@$(BIN)/python -m integrity.prove $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff over everything
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check .
 
 bench: $(VENV)/.installed-dev ## the side-by-side figures, as ratios; reports/bench.json
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -57,18 +58,22 @@ clean: ## remove what the runs made here: .venv, reports, caches of tools
 	rm -rf $(VENV) reports .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Not there either when it is a link to a Python that has gone: what was installed for that one is installed again.
+REMADE := $(if $(shell [ -x $(BIN)/python ] && echo there),,remade)
+.PHONY: remade
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed and none was found; install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older" >&2; exit 2; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@rm -f $(BIN)/python* $(VENV)/.installed*
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+$(VENV)/.installed: requirements.txt $(REMADE) | $(VENV)/bin/python
 	@echo "Installing requirements.txt (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt $(REMADE) | $(VENV)/bin/python
 	@echo "Installing requirements-dev.txt (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $(VENV)/.installed $@

@@ -1,0 +1,79 @@
+"""What make does before anything of the suite's own runs: its environment, and what it passes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+#: A Python that makes an environment as venv does, by a link to itself, and otherwise tells what it is called with.
+#: As venv, it leaves a link alone that is there already, wherever it leads.
+PYTHON = """#!/bin/sh
+case "$1 $2" in
+  "-c "*) exit 0 ;;
+  "-m venv") mkdir -p "$3/bin"; [ -L "$3/bin/python" ] || ln -s "$0" "$3/bin/python"; [ -x "$3/bin/python" ]; exit $? ;;
+esac
+echo "$@"
+"""
+
+
+class Checkout:
+    """A checkout of which there is only what make needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "checkout"
+        self.folder.mkdir()
+        for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+            shutil.copy(ROOT / name, self.folder)
+
+    def python(self, name: str) -> Path:
+        """A Python of this machine, by that name."""
+        python = self.folder.parent / name
+        python.write_text(PYTHON)
+        python.chmod(0o755)
+        return python
+
+    def make(self, *words: str, **environment: str) -> list[str]:
+        """The lines that make prints. Nothing of a make that runs the tests is passed on."""
+        done = subprocess.run(
+            ["make", *words],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"]} | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["verify", "lint"])
+def test_what_was_installed_for_a_python_that_has_gone_is_installed_again(checkout: Checkout, target: str) -> None:
+    """Protects from an environment without any package after an upgrade of the system's Python."""
+    old, new = checkout.python("python3.11"), checkout.python("python3.12")
+    first = checkout.make(target, f"PYTHON={old}")
+    assert any(line.startswith("Installing") for line in first)
+    assert not any(line.startswith(("Making", "Installing")) for line in checkout.make(target, f"PYTHON={old}"))
+    old.unlink()
+    assert checkout.make(target, f"PYTHON={new}") == [line.replace(str(old), str(new)) for line in first]
+    assert (checkout.folder / ".venv" / "bin" / "python").readlink() == new
+    assert not any(line.startswith(("Making", "Installing")) for line in checkout.make(target, f"PYTHON={new}"))
+
+
+def test_a_checkout_may_be_moved(checkout: Checkout) -> None:
+    """The scripts that pip installs begin with the path of the Python they were installed for."""
+    python = checkout.python("python3")
+    checkout.make("verify", "lint", f"PYTHON={python}")
+    checkout.folder = checkout.folder.rename(checkout.folder.with_name("moved"))
+    assert checkout.make("verify", "ARGS=features/x.feature") == ["-m behave features/x.feature"]
+    assert checkout.make("lint") == ["-m ruff check .", "-m ruff format --check ."]
