@@ -4,19 +4,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Always as modules, never by the scripts in there: those have the path in them that the checkout had at first.
 
-# The options of a run; each is also a -D option of behave (see README.md).
-BROKER ?=
-IMAGE  ?=
-KAFKA  ?=
-CLIENT ?=
-ARGS   ?=
+# The options of a run; each is also a -D option of behave (see README.md). Not `?=`: they count on the command line only,
+# since the environment may have them for somebody else, such as the IMAGE that a CI job builds.
+BROKER :=
+IMAGE  :=
+KAFKA  :=
+CLIENT :=
+ARGS   :=
 # The benchmark of `make spark`: 0 leaves it out.
-MESSAGES ?= 10000000
+MESSAGES := 10000000
 OPTIONS = $(if $(BROKER),-D broker=$(BROKER)) $(if $(IMAGE),-D image=$(IMAGE)) \
           $(if $(KAFKA),-D kafka=$(KAFKA)) $(if $(CLIENT),-D client=$(CLIENT))
-
-# What a variable is given on the command line: the environment may have it for somebody else.
-given = $(if $(filter command,$(origin $(1))),$($(1)))
 
 # The first Python that is new enough; PYTHON=/path/to/python chooses another one.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -42,7 +40,7 @@ spark: $(VENV)/.installed-spark ## the checks on Spark: tests, and 10 M messages
 	@[ "$(MESSAGES)" = 0 ] || $(BIN)/python -m benchmarks.checker --engine spark --messages $(MESSAGES)
 
 prove: $(VENV)/.installed ## sabotage an embedded broker in every way of a table: each must be seen, nothing else; reports/prove.html
-	@[ -z "$(filter-out auto embedded,$(call given,BROKER))$(call given,IMAGE)$(call given,KAFKA)" ] || { echo "make prove takes no BROKER, IMAGE or KAFKA: it sabotages an embedded broker of the default version" >&2; exit 2; }
+	@[ -z "$(filter-out auto embedded,$(BROKER))$(IMAGE)$(KAFKA)" ] || { echo "make prove takes no BROKER, IMAGE or KAFKA: it sabotages an embedded broker of the default version" >&2; exit 2; }
 	@$(BIN)/python -m integrity.prove $(if $(CLIENT),--client $(CLIENT)) $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff over everything

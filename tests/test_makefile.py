@@ -28,7 +28,7 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "checkout"
         self.folder.mkdir()
-        for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "requirements-spark.txt"):
             shutil.copy(ROOT / name, self.folder)
 
     def python(self, name: str) -> Path:
@@ -77,3 +77,25 @@ def test_a_checkout_may_be_moved(checkout: Checkout) -> None:
     checkout.folder = checkout.folder.rename(checkout.folder.with_name("moved"))
     assert checkout.make("verify", "ARGS=features/x.feature") == ["-m behave features/x.feature"]
     assert checkout.make("lint") == ["-m ruff check .", "-m ruff format --check ."]
+
+
+@pytest.mark.parametrize("target", ["verify", "test", "prove", "spark", "bench", "image"])
+def test_only_the_command_line_has_the_options_of_a_run(checkout: Checkout, target: str) -> None:
+    """Protects from a broker of the IMAGE that a CI job exports for its own build."""
+    checkout.make(target, f"PYTHON={checkout.python('python3')}")
+    theirs = {
+        "BROKER": "docker",
+        "IMAGE": "theirs",
+        "KAFKA": "0",
+        "CLIENT": "theirs",
+        "ARGS": "theirs",
+        "MESSAGES": "0",
+    }
+    assert checkout.make(target, **theirs) == checkout.make(target)
+    assert checkout.make(target, "ARGS=ours", **theirs)[0].endswith(" ours")
+
+
+def test_the_command_line_names_the_broker(checkout: Checkout) -> None:
+    words = ["BROKER=docker", "IMAGE=kafka:1", "KAFKA=4.1.0", "CLIENT=confluent-kafka"]
+    said = checkout.make("verify", f"PYTHON={checkout.python('python3')}", *words)
+    assert said[-1] == "-m behave -D broker=docker -D image=kafka:1 -D kafka=4.1.0 -D client=confluent-kafka"
