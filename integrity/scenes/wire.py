@@ -5,7 +5,6 @@ Clients reach the broker through a proxy from ``begin`` on; see integrity.faults
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -75,34 +74,36 @@ def prove(fault: Fault, strikes: int = 1) -> None:
 
 
 class InFlight:
-    """What a client's Produce requests had unanswered on one connection at the same moment, at most.
+    """What a client's Produce requests had unanswered at the same moment, at most.
 
-    requests, batches: how many; a request has a batch for each partition that it writes to. again: how many messages
-    have come once more, on any connection.
+    requests: how many on one connection. batches: how many on all of them; a request has a batch for each partition
+    that it writes to, and partitions with several leaders are written to over as many connections. again: how many
+    messages have come once more, on any connection.
     """
 
     def __init__(self, proxy: Proxy, client: str) -> None:
         self.requests = self.batches = self.again = 0
         self._known: set[bytes] = set()  # the messages' identities
-        #: By connection: each request's number, and how many batches it has.
-        self._asked: dict[int, deque[tuple[int, int]]] = defaultdict(deque)
+        self._proxy, self._client = proxy, client
+        #: By request: its connection, and how many batches it has.
+        self._asked: dict[int, tuple[int, int]] = {}
         self._fault = proxy.rewrite("Produce", request=self._ask, answer=self._answer, client=client)
 
     def _ask(self, message: ApiMessage, exchange: Exchange) -> None:
         batches = [one.records for topic in message.topic_data for one in topic.partition_data]
-        self._asked[exchange.connection].append((exchange.head.number, len(batches)))
+        self._asked[exchange.head.number] = exchange.connection, len(batches)
         entries = [entry for batch in batches for entry in Records.parse(batch).entries]
         identities = {value for entry in entries for name, value in entry.headers if name == IDENTITY_HEADER}
         self.again += len(self._known & identities)
         self._known |= identities
 
     def _answer(self, message: ApiMessage, exchange: Exchange) -> None:
-        # Answers come in the order of the requests, so whatever was asked before this one is answered as well.
-        asked = self._asked[exchange.connection]
-        while asked and asked[0][0] < exchange.head.number:
-            asked.popleft()
-        self.requests = max(self.requests, len(asked))
-        self.batches = max(self.batches, sum(batches for _, batches in asked))
+        # Asked of the proxy: what was refused there, or was under way on a connection that was cut, is not any more.
+        unanswered = set(self._proxy.unanswered("Produce", client=self._client))
+        self._asked = {number: asked for number, asked in self._asked.items() if number in unanswered}
+        connections = [connection for connection, _ in self._asked.values()]
+        self.requests = max(self.requests, connections.count(exchange.connection))
+        self.batches = max(self.batches, sum(batches for _, batches in self._asked.values()))
 
     def __enter__(self) -> InFlight:
         return self

@@ -40,11 +40,17 @@ class Connection:
         self._flights = Flights()
         self._coming: Flight | None = None  # the request whose bytes are being put together
         self._answered: Flight | None = None  # the same for answers
+        self._at_hand: Flight | None = None  # whose answer the caller rewrites
         self.closed = False
         self._finished: set[Stream] = set()
 
     def __str__(self) -> str:
         return f"connection {self.number} of client {self.client_id!r} ({self.link})"
+
+    def unanswered(self, api: int) -> list[int]:
+        """The numbers of the requests of this API whose answers have not been passed on yet."""
+        at_hand = [self._at_hand.head.number] if self._at_hand is not None and self._at_hand.head.api == api else []
+        return at_hand + self._flights.requests(api)
 
     def start(self) -> None:
         """Both ends are connected: let the bytes flow."""
@@ -219,7 +225,10 @@ class Connection:
             self._pass_answer(flight, frame)
             return
 
+        self._at_hand = flight
+
         def told(result: Told) -> None:
+            self._at_hand = None
             if result.what == "send":
                 self._pass_answer(flight, result.frame)
             elif result.what == "cut":

@@ -55,6 +55,10 @@ class Flights:
             return self._flights.popleft()
         return None
 
+    def requests(self, api: int) -> list[int]:
+        """The numbers of the requests of this API that have no answer yet."""
+        return [flight.head.number for flight in self._flights if flight.head.api == api]
+
     @property
     def has_replies(self) -> bool:
         """Whether a reply waits for its turn."""

@@ -9,12 +9,13 @@ from typing import Any
 from kafka.protocol.api_message import ApiMessage
 
 from integrity.brokers.probe import split_address
-from integrity.faults.network import process, wire
+from integrity.faults.network import codec, process, wire
 from integrity.faults.network.exchange import Ask, Learned, Noticed, Struck
 from integrity.faults.network.fault import Fault
 from integrity.faults.network.operations import Operations
 from integrity.faults.network.process import ProxyFailed
 from integrity.faults.network.rewriting import Rewriting
+from integrity.faults.network.rules import Where
 from integrity.listening import Listener, ignore
 from integrity.runs import Run
 from integrity.waiting import scaled
@@ -98,6 +99,14 @@ class Proxy(Operations):
     def connections(self) -> list[tuple[int, str, str | None]]:
         """(number, link, client id) of every connection open now; the client id is None before its first request."""
         return self._command("connections")
+
+    def unanswered(self, api: str, **where: Any) -> list[int]:
+        """The numbers (``Head.number``) of the requests of this API whose answers have not been passed on yet.
+
+        Among them is the one whose answer is being rewritten, and none of connections that have closed: nobody answers
+        those. ``where``: client, connection, link.
+        """
+        return self._command("unanswered", Where(api=codec.api_number(api), **where))
 
     # -- requests of one's own ----------------------------------------------------------------------------
     def ask(self, message: ApiMessage, version: int, *, link: str | None = None) -> ApiMessage | None:

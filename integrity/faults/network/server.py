@@ -159,6 +159,11 @@ class Server:
         """(number, link, client id) of every connection."""
         return [(c.number, c.link, c.client_id) for c in self._connections.values()]
 
+    def do_unanswered(self, where: Where) -> list[int]:
+        """The numbers of the requests of an API that are under way on connections open now."""
+        chosen = (c for c in self._connections.values() if where.fits_connection(c.number, c.link, c.client_id))
+        return [number for connection in chosen for number in connection.unanswered(where.api)]
+
     def do_close(self) -> None:
         """End this process."""
         self._running = False
