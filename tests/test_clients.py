@@ -565,6 +565,7 @@ def test_administration(admin: Admin, topic: str) -> None:
     wait_until(lambda: admin.configs(topic)["retention.ms"] == "12345", what="the new configuration", seconds=10)
     assert admin.end_offsets([topic]) == {(topic, n): 0 for n in range(5)}
     assert admin.leaders("never-created") == {}
+    assert admin.end_offsets(["never-created"]) == {}
 
 
 def fenced(answer: type[ApiMessage], entry: type[ApiMessage], words: str) -> Callable[[ApiMessage, Exchange], Reply]:
@@ -608,7 +609,11 @@ def test_a_replication_factor_that_cannot_be_had_is_told_at_once(client: Driver,
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("before", [{0: -1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1, 3: 1}], ids=["no leader", "not yet known"])
+@pytest.mark.parametrize(
+    "before",
+    [{0: -1, 1: 1, 2: 1}, {0: 1, 1: 1, 2: 1, 3: 1}, {}],
+    ids=["no leader", "not yet known", "by a broker that has not learned of the topic"],
+)
 def test_offsets_are_asked_for_again_until_every_partition_has_a_leader(
     admin: Admin, topic: str, monkeypatch: pytest.MonkeyPatch, before: dict[int, int]
 ) -> None:

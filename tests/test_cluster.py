@@ -14,13 +14,14 @@ import psutil
 import pytest
 
 from integrity import waiting
-from integrity.brokers import administration, kraft
+from integrity.brokers import administration, kraft, probe
 from integrity.brokers.base import Broker, BrokerConfig
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.cluster import Cluster, State, as_cluster
-from integrity.clients import Connection, driver, wire
+from integrity.clients import DRIVERS, Connection, driver, wire
 from integrity.errors import NotPossible
 from integrity.faults import process
+from integrity.faults.network import Proxy
 from integrity.history import schema
 from integrity.history.on_disk import Row
 from integrity.reports.model import ScenarioFacts
@@ -37,6 +38,8 @@ from integrity.settings import Settings
 from integrity.waiting import WaitTimeout, nothing, scaled, wait_until
 
 TOPIC = "kept"
+
+UNKNOWN_TOPIC = 3
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +130,36 @@ def test_a_leader_that_is_cut_off_is_replaced_and_takes_part_again(cluster):
         cluster.heal()
     cluster.wait_until_whole()
     assert cluster.leader(TOPIC) is not leader
+
+
+@pytest.mark.parametrize("client", DRIVERS)
+@pytest.mark.parametrize("change", ["made", "enlarged", "deleted"])
+def test_a_topic_is_as_it_was_asked_for_when_every_broker_says_so(run, cluster, client, change):
+    """Whichever broker a client asks next: here one of them is behind the others for some answers."""
+    name, behind, answers = f"known-{client}-{change}", 3, []
+
+    def is_behind(answer, exchange):
+        [topic] = (topic for topic in answer.topics if topic.name == name)
+        topic.error_code, topic.partitions = (0, before[name]) if before else (UNKNOWN_TOPIC, [])
+        answers.append(topic)
+
+    addresses = {f"broker {node.config.node}": node.bootstrap_servers for node in cluster.nodes}
+    with Proxy(run, addresses) as proxy, driver(client).admin(Connection(proxy.bootstrap_servers)) as admin:
+        before = {}
+        if change != "made":
+            admin.create_topic(name, replication=3)
+            told = probe.metadata(cluster.any_address(), every_topic=True).topics
+            before = {topic.name: topic.partitions for topic in told}
+        proxy.rewrite_answer("Metadata", is_behind, link="broker 2", topic=name, times=behind)
+        if change == "made":
+            admin.create_topic(name, partitions=2, replication=3)
+        elif change == "enlarged":
+            admin.add_partitions(name, 2)
+        else:
+            admin.delete_topic(name)
+        assert len(answers) == behind
+        if change != "deleted":
+            admin.delete_topic(name)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from integrity.clients import wire
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import wait_until
 
@@ -42,7 +43,7 @@ class Admin(ABC):
         configs: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
     ) -> None:
-        """Create it and wait until every partition has a leader."""
+        """Create it and wait until every partition has a leader that every broker knows of."""
         self._must_be_own(topic)
         self._once_answered(
             lambda: self._create_topic(topic, partitions, replication, dict(configs or {}), seconds),
@@ -52,11 +53,11 @@ class Admin(ABC):
         self.wait_for_leaders(topic, partitions, seconds)
 
     def delete_topic(self, topic: str, seconds: float = SECONDS) -> None:
-        """Delete it and wait until the metadata no longer names it."""
+        """Delete it and wait until no broker's metadata names it any more."""
         self._must_be_own(topic)
         self._delete_topic(topic, seconds)
         wait_until(
-            lambda: not self.leaders(topic),
+            lambda: self._is_gone(topic),
             what=f"topic {topic} to be gone",
             seconds=seconds,
             check=self.connection.check,
@@ -73,25 +74,47 @@ class Admin(ABC):
         self.wait_for_leaders(topic, total, seconds)
 
     def wait_for_leaders(self, topic: str, partitions: int, seconds: float = SECONDS) -> None:
-        """Wait until the metadata names ``partitions`` partitions, each with a leader. Raises WaitTimeout."""
+        """Wait until every broker's metadata names ``partitions`` partitions, each with a leader. Raises WaitTimeout.
+
+        Every broker's: whichever a client asks next must not say that there is no such topic.
+        """
+
+        def led(leaders: Mapping[int, int]) -> bool:
+            return sum(leader >= 0 for leader in leaders.values()) == partitions
+
         wait_until(
-            lambda: sum(leader >= 0 for leader in self.leaders(topic).values()) == partitions,
-            what=f"every partition of topic {topic} to have a leader",
+            lambda: led(self.leaders(topic)) and all(map(led, self._told(topic))),
+            what=f"every broker to know a leader for every partition of topic {topic}",
             seconds=seconds,
             check=self.connection.check,
         )
+
+    def _is_gone(self, topic: str) -> bool:
+        """Whether no broker knows of the topic; False where one of them does not say."""
+        return not self.leaders(topic) and not any(self._told(topic))
+
+    def _told(self, topic: str) -> list[dict[int, int]]:
+        """The topic's leaders as each broker tells them, see ``wire.leaders``; where one does not answer, no leader."""
+        try:
+            return wire.leaders(self.connection.bootstrap_servers, self.connection.properties, topic)
+        except wire.NoAnswer:
+            return [{0: -1}]
 
     def _offsets_once_led(
         self, topics: Sequence[str], ask: Callable[[list[Partition]], dict[Partition, int] | None], seconds: float
     ) -> dict[Partition, int]:
         """What ``ask`` answers for all partitions of ``topics``, once each has a leader that knows that it leads.
 
+        A topic has none when every broker says so: one alone may not have learned of it yet.
         ask: returns None where a leader was elected, or went, just now: client libraries leave asking again to us.
         """
 
         def ask_if_led() -> dict[Partition, int] | None:
-            leaders = {(topic, number): leader for topic in topics for number, leader in self.leaders(topic).items()}
+            found = {topic: self.leaders(topic) for topic in topics}
+            leaders = {(topic, number): leader for topic, its in found.items() for number, leader in its.items()}
             if any(leader < 0 for leader in leaders.values()):
+                return None
+            if not all(its or self._is_gone(topic) for topic, its in found.items()):
                 return None
             return ask(list(leaders)) if leaders else {}
 

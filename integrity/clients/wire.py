@@ -82,6 +82,20 @@ def missing(addresses: str, properties: Mapping[str, str], topics: Sequence[str]
     return sorted(set.intersection(*gone)) if gone else []
 
 
+def leaders(addresses: str, properties: Mapping[str, str], topic: str) -> list[dict[int, int]]:
+    """The leader of each of the topic's partitions, -1 where there is none, as every broker tells it that is there.
+
+    Empty where a broker knows of no such topic: brokers learn of one, or of its end, one after the other. addresses: of
+    any of them (by commas). Raises what ``ask`` does, also when one of those that are told of does not answer.
+    """
+    answers = [metadata(addresses, properties, LOOK_SECONDS, [topic])]
+    brokers = answers[0].brokers
+    if len(brokers) > 1:
+        each = (f"{broker.host}:{broker.port}" for broker in brokers)
+        answers = [metadata(address, properties, LOOK_SECONDS, [topic]) for address in each]
+    return [{part.partition_index: part.leader_id for part in answer.topics[0].partitions} for answer in answers]
+
+
 def _ask(address: str, secured: security.Security, seconds: float, request: Any) -> Any:
     host, _, port = address.rpartition(":")
     try:
