@@ -45,6 +45,10 @@ READ_SECONDS = 60.0
 #: What a cluster answers whose owner does not allow a topic: INVALID_CONFIG, POLICY_VIOLATION.
 NOT_ALLOWED = (40, 44)
 
+#: What every topic is given whose own settings do not say otherwise: Kafka's defaults, which somebody's cluster may
+#: have changed. The publisher's timestamps, which must come back as all else does, and batches of up to a megabyte.
+TOPIC = {"message.timestamp.type": "CreateTime", "max.message.bytes": "1048588"}
+
 #: Server properties and their values.
 ServerSettings = frozenset[tuple[str, str]]
 
@@ -186,7 +190,10 @@ class Scene:
 
     # -- topics -------------------------------------------------------------------------------------
     def create_topic(self, partitions: int = 1, name: str | None = None, **configs: str) -> str:
-        """Make an empty topic, under a name of its own unless one is given; returns its name."""
+        """Make an empty topic, under a name of its own unless one is given; returns its name.
+
+        configs: settings of the topic, over TOPIC.
+        """
         topic = self.connection.own(name or f"topic-{len(self.topics) + 1}-{uuid.uuid4().hex[:8]}")
         with self.driver.admin(self.connection) as admin:
             if name is not None and admin.leaders(topic):
@@ -205,7 +212,9 @@ class Scene:
         allow such a topic.
         """
         try:
-            admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=configs)
+            admin.create_topic(
+                topic, partitions=partitions, replication=self.broker.replication, configs=TOPIC | dict(configs)
+            )
         except self.driver.errors as error:
             if self.broker.kind != "external" or code_of(error) not in NOT_ALLOWED:
                 raise

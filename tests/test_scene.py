@@ -25,7 +25,7 @@ from integrity.brokers.base import Broker, BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import Message, driver
-from integrity.errors import SuiteError
+from integrity.errors import NotPossible, SuiteError
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
 from integrity.listening import ignore
@@ -37,6 +37,7 @@ from integrity.scene import Scene
 from integrity.scenes import (
     cleaning,
     commits,
+    content,
     disk_faults,
     going_down,
     isolation,
@@ -47,7 +48,7 @@ from integrity.scenes import (
     sending,
     sending_again,
 )
-from integrity.scenes.copying import Copying
+from integrity.scenes.copying import IN_SYNC, Copying, settings_like
 from integrity.scenes.groups import Groups
 from integrity.scenes.isolation import REFUSED, Isolation
 from integrity.scenes.load import Load
@@ -584,3 +585,33 @@ def test_the_copies_of_one_shard_have_identities_that_no_other_has(
     reads = pq.read_table(scene.folder / "copies" / "reads").to_pylist()
     assert {row["reader"] for row in reads} == {first}
     assert {path.name for path in (scene.folder / "copies" / "reads").iterdir()} == {f"part-{label}-00000.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"log.message.timestamp.type": "LogAppendTime"}, "given timestamps"),
+        ({"message.max.bytes": "100000"}, content.LARGE),
+    ],
+)
+def test_whatever_a_clusters_defaults_are_messages_come_back_as_they_were_sent(
+    scene: Scene, settings: dict[str, str], kind: str
+) -> None:
+    scene.use_broker(settings)
+    scene.create_topic()
+    content.publish(scene, [kind], "none")
+    assert scene.verdict().intact, scene.verdict().words()
+
+
+def test_messages_that_are_older_than_a_cluster_takes_are_not_asked_of_it(scene: Scene) -> None:
+    setting = "message.timestamp.before.max.ms"
+    scene.create_topic(**{setting: "86400000"})
+    content.publish(scene, ["null keys"], "none")
+    with pytest.raises(NotPossible, match=f"as old as these: {setting} is 86400000"):
+        content.publish(scene, ["given timestamps"], "none")
+
+
+def test_copies_are_kept_as_their_source_where_it_is_told_how() -> None:
+    told = {IN_SYNC: "2", "retention.ms": "1"}
+    assert {name: value for name, value in settings_like(told).items() if name in told} == {IN_SYNC: "2"}
+    assert IN_SYNC not in settings_like({"retention.ms": "1"})

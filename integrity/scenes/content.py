@@ -20,11 +20,9 @@ from integrity.scenes.reading import Reading
 MESSAGES = 100
 LARGE_MESSAGES = 3
 
-#: "One megabyte": as much as fits below a topic's own limit, max.message.bytes, whose default is 1,048,588 bytes.
+#: "One megabyte": as much as fits below a topic's own limit, max.message.bytes, which is Kafka's default (scene.TOPIC);
+#: and a value (bytes) that no such topic takes.
 MEGABYTE = 1_000_000
-
-#: Kafka's default limit, which a cluster may have raised; and a value (bytes) that no such topic takes.
-LIMITED = {"max.message.bytes": "1048588"}
 OVER_THE_LIMIT = 1_100_000
 
 #: Every byte there is, so also NUL, line ends and what is not UTF-8.
@@ -75,11 +73,12 @@ def messages(kind: str, topic: str) -> Iterator[Message]:
 
 
 def publish(scene: Scene, kinds: Iterable[str], compression: str) -> None:
-    """One publisher sends the messages of these kinds; all must be acknowledged. compression: a codec, or "none"."""
+    """One publisher sends the messages of these kinds; all must be acknowledged. compression: a codec, or "none".
+
+    Raises NotPossible where the brokers refuse messages as old as some of them.
+    """
     everything = [message for kind in kinds for message in messages(kind, scene.topics[0])]
-    with scene.driver.publisher(scene.connection, scene.recorder, compression=compression) as publisher:
-        publisher.send_many(everything)
-        publishers.acknowledged(publisher, len(everything))
+    publishers.send(scene, everything, compression=compression)
 
 
 class TooLarge:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from integrity import anomalies
 from integrity.endings import end_all
@@ -42,6 +42,13 @@ COPIES = "copies"
 STEPS = ("Produce", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn")
 
 
+def settings_like(source: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a target, from all that the broker tells of its source: not every one that is like Kafka tells
+    what must be in sync.
+    """
+    return {name: value for name, value in source.items() if name == IN_SYNC}
+
+
 class Copying:
     """The copiers of a scene and what they copied. A part of the scene."""
 
@@ -61,8 +68,7 @@ class Copying:
         [source] = scene.topics
         self._target = scene.connection.own(f"copies-{uuid.uuid4().hex[:8]}")
         with scene.driver.admin(scene.connection) as admin:
-            in_sync = {IN_SYNC: admin.configs(source)[IN_SYNC]}
-            scene.make_topic(admin, self._target, scene.partitions[source], in_sync)
+            scene.make_topic(admin, self._target, scene.partitions[source], settings_like(admin.configs(source)))
         scene.part(Load).publish()
         for number in range(MEMBERS):
             self._join(f"{self._group}-{number}")
