@@ -208,17 +208,21 @@ class Scene:
     def make_topic(self, admin: Admin, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
         """Make the topic of that name on the cluster, with as many replicas as it can have.
 
-        Raises NotPossible where it is somebody else's and its owner's rules (create.topic.policy.class.name) do not
-        allow such a topic.
+        Where the owner of somebody's cluster does not allow the settings of TOPIC, its own defaults have to do. Raises
+        NotPossible where the owner's rules (create.topic.policy.class.name) allow no such topic.
         """
-        try:
-            admin.create_topic(
-                topic, partitions=partitions, replication=self.broker.replication, configs=TOPIC | dict(configs)
-            )
-        except self.driver.errors as error:
-            if self.broker.kind != "external" or code_of(error) not in NOT_ALLOWED:
-                raise
-            raise NotPossible(f"the cluster does not allow a topic such as {topic}: {one_line(error)}") from error
+        refusals = []
+        for chosen in (TOPIC | dict(configs), configs):
+            try:
+                admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=chosen)
+            except self.driver.errors as error:
+                if self.broker.kind != "external" or code_of(error) not in NOT_ALLOWED:
+                    raise
+                refusals.append(error)
+            else:
+                return
+        [*_, last] = refusals
+        raise NotPossible(f"the cluster does not allow a topic such as {topic}: {one_line(last)}") from last
 
     # -- messages of a reader's own choosing -----------------------------------------------------------
     def produce(self, topic: str, values: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ import pytest
 from kafka import KafkaAdminClient
 
 from integrity import runs
+from integrity import scene as scenes
 from integrity.brokers import access, external, leavings
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
@@ -402,6 +403,23 @@ def test_each_broker_tells_which_groups_and_transactions_it_coordinates(cluster)
     assert mine._coordinated(TRANSACTIONS, brokers) == {"coordinated-one": {1}}
     assert mine._coordinated(GROUPS, brokers) == {}
     assert theirs._coordinated(GROUPS, brokers) == {"their-group": {1}}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_topic_is_made_without_what_every_topic_gets_where_its_owner_does_not_allow_that(
+    cluster, tmp_path, monkeypatch, client
+):
+    monkeypatch.setattr(scenes, "TOPIC", {"max.message.bytes": "no number"})
+    broker = the_whole(cluster, commands=False)
+    scene = Scene(broker, {}, SimpleNamespace(identities=(0, "0")), driver(client), tmp_path / "s", ScenarioFacts())
+    try:
+        topic = scene.create_topic(2, **{"retention.ms": "12345"})
+        with scene.driver.admin(scene.connection) as admin:
+            assert admin.configs(topic)["retention.ms"] == "12345"
+            assert len(admin.leaders(topic)) == 2
+    finally:
+        scene.recorder.close()
+        broker.discard()
 
 
 @pytest.mark.parametrize("client", CLIENTS)
