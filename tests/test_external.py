@@ -22,6 +22,14 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
 
 from integrity import runs
 from integrity import scene as scenes
@@ -287,6 +295,42 @@ def test_what_may_not_be_deleted_is_told_at_once_and_why(run, kafka):
         leavings.note(connection, RUN_ID)
         with pytest.raises(Unavailable, match=f"there is a note of it in {leavings.folder()}"):
             access.check(Settings(broker="external", bootstrap_servers=broker.bootstrap_servers, timeout_factor=1.0))
+    finally:
+        broker.discard()
+
+
+def _refusal(asked: Settings) -> str:
+    """Why the cluster cannot be used; empty where it can."""
+    try:
+        access.check(asked)
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_user_that_may_not_create_topics_is_told_so_in_one_line(run, kafka, client):
+    """It would be an error in each scenario otherwise. Kafka asks for the right on the cluster, then on the topic."""
+    authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+    own = {"authorizer.class.name": authorizer, "allow.everyone.if.no.acl.found": "true"}
+    broker = EmbeddedBroker(BrokerConfig(node=1, settings=own), distribution=kafka, run=run)
+    whole = ResourcePattern(ResourceType.CLUSTER, "kafka-cluster", ACLResourcePatternType.LITERAL)
+    ours = ResourcePattern(ResourceType.TOPIC, "kafka-integrity-", ACLResourcePatternType.PREFIXED)
+    rules = [(whole, ACLOperation.ALL, ACLPermissionType.ALLOW), (whole, ACLOperation.CREATE, ACLPermissionType.DENY)]
+    try:
+        broker.start()
+        asked = Settings(
+            broker="external", bootstrap_servers=broker.bootstrap_servers, timeout_factor=1.0, client=client
+        )
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)) as admin:
+            admin.create_acls([ACL("User:ANONYMOUS", "*", what, may, where) for where, what, may in rules])
+            assert access.check(asked).startswith("1 broker")
+            admin.create_acls([ACL("User:ANONYMOUS", "*", ACLOperation.CREATE, ACLPermissionType.DENY, ours)])
+            said = wait_until(lambda: _refusal(asked), what="the broker to go by its new rule", seconds=30)
+            assert "may not create topics whose names begin with kafka-integrity- " in said
+            assert "(TopicAuthorizationFailedError): it needs the right Create" in said
+            assert "\n" not in said
+            assert admin.list_topics() == []
     finally:
         broker.discard()
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Sequence
+from typing import Any
+
+from kafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError, for_code
+from kafka.protocol.admin import CreateTopicsRequest
 
 from integrity import progress
 from integrity.brokers import leavings
@@ -14,6 +19,12 @@ from integrity.clients.types import Connection
 from integrity.errors import SuiteError, Unavailable
 from integrity.reports.text import one_line
 from integrity.settings import Settings
+from integrity.waiting import scaled
+
+#: Seconds, before timeout_factor, for the answer whether a topic may be made.
+CREATE_SECONDS = 10.0
+
+_NOT_ALLOWED = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 
 #: What a client property's name looks like: words with dots.
 _NAME = re.compile(r"[a-z]+([._-][a-z0-9]+)*")
@@ -53,8 +64,29 @@ def _left_out(names: Sequence[str]) -> str:
     return ", ".join([*named, f"{others} whose name is none of Kafka's"] if others else named)
 
 
+def _may_create_topics(to: Connection, found: Any) -> None:
+    """See that the user may make a run's topics; none is made. found: the cluster's metadata. Raises Unavailable.
+
+    What speaks against this topic alone (its owner's rules, say) is told by the scenarios that it concerns.
+    """
+    name = f"{leavings.prefix(uuid.uuid4().hex)}may-be-made"
+    as_by_default = {"num_partitions": -1, "replication_factor": -1, "assignments": [], "configs": []}
+    topic = CreateTopicsRequest.CreatableTopic(name=name, **as_by_default)
+    request = CreateTopicsRequest[5](topics=[topic], timeout_ms=int(scaled(CREATE_SECONDS) * 1000), validate_only=True)
+    # Before KRaft it alone takes the request; since then any broker does.
+    controller = next((each for each in found.brokers if each.node_id == found.controller_id), found.brokers[0])
+    [answer] = wire.ask(f"{controller.host}:{controller.port}", to.properties, request, CREATE_SECONDS).topics
+    if answer.error_code in _NOT_ALLOWED:
+        raise Unavailable(
+            f"the user that the cluster at {to.bootstrap_servers} lets in may not create topics whose names begin with "
+            f"{leavings.PREFIX} ({for_code(answer.error_code).__name__}): it needs the right Create; docs/external.md "
+            "has all that it needs"
+        )
+
+
 def check(settings: Settings) -> str:
-    """See that the cluster can be reached at all its addresses, and by the client that was chosen; says what was found.
+    """See that the cluster can be reached at all its addresses, and by the client that was chosen, and that topics may
+    be made there; says what was found.
 
     Raises Unavailable or BadOption in one line that holds no secret.
     """
@@ -80,6 +112,7 @@ def check(settings: Settings) -> str:
         raise Unavailable(
             f"{settings.client} cannot use the cluster at {to.bootstrap_servers}: {one_line(error)}"
         ) from error
+    _may_create_topics(to, found)
     try:
         for words in leavings.sweep(to):
             progress.say(words)

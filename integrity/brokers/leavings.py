@@ -22,6 +22,9 @@ from integrity.waiting import WaitTimeout, scaled, wait_until
 #: Seconds, before timeout_factor: a member that died counts until its session is over, and only then can its group go.
 REMOVE_SECONDS = 60.0
 
+#: What the names of every run's begin with.
+PREFIX = "kafka-integrity-"
+
 #: Seconds for each request, before timeout_factor.
 REQUEST_SECONDS = 10.0
 
@@ -39,7 +42,7 @@ _FINAL = (
 
 def prefix(run_id: str) -> str:
     """What the names of a run's topics, groups and transactional ids begin with."""
-    return f"kafka-integrity-{run_id[:8]}-"
+    return f"{PREFIX}{run_id[:8]}-"
 
 
 def folder() -> Path:
