@@ -174,7 +174,7 @@ def test_a_publisher_that_tries_nothing_again_is_given_another_message(times, re
 def test_what_was_answered_while_a_role_was_looked_up_is_not_under_way_at_the_fault() -> None:
     """Looking up who has a role may take seconds: the fault is to meet messages, not to come after them."""
     checks: list[int] = []
-    publisher = SimpleNamespace(id=1, counts={"open": 5}, hurried=False)
+    publisher = SimpleNamespace(id=1, counts={"open": 5})
     load = Load(SimpleNamespace(facts=ScenarioFacts()))
     load._sending = [publisher]
 

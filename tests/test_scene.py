@@ -307,16 +307,55 @@ def test_a_kill_meets_messages_that_are_under_way(scene: Scene) -> None:
     work.publish(2)
     paces = []
     with work.meeting("stopped"):
-        paces.append([sending.hurried for sending in work._sending])
+        paces.append([not sending.hurry.is_over for sending in work._sending])
     assert scene.facts.numbers["under way at the fault, at least"] > 0
     with work.meeting("killed"):
-        paces.append([sending.hurried for sending in work._sending])
+        paces.append([not sending.hurry.is_over for sending in work._sending])
         scene.broker.kill()
     assert paces == [[False, False], [True, True]]
-    assert not any(sending.hurried for sending in work._sending)
+    assert all(sending.hurry.is_over for sending in work._sending)
     assert scene.facts.numbers["under way at the fault, at least"] > 0
     scene.broker.start()
     work.wait_for_progress()
+
+
+@harms_its_broker
+@pytest.mark.parametrize("client", ["kafka-python", "confluent-kafka"])
+def test_somebodys_command_kills_in_the_middle_of_publishing_however_late(scene: Scene, monkeypatch, client) -> None:
+    """kubectl takes a second or more until it kills: publishers at their usual pace have nothing under way by then."""
+    monkeypatch.setattr(scene.broker, "kind", "external")
+    scene.driver = driver(client)
+    scene.create_topic(partitions=1)
+    work = scene.part(Load)
+    work.publish(2)
+    name = "under way at the fault, at least"
+    with work.meeting("killed"):
+        before = [sending.sent for sending in work._sending]
+        wait_until(
+            lambda: all(sending.sent >= sent + 600 for sending, sent in zip(work._sending, before, strict=True)),
+            what="publishers to send more than they would in five seconds otherwise",
+            seconds=4,
+        )
+        assert max(sending.sent for sending in work._sending) < load.MOST_HURRIED
+        scene.broker.kill()
+        wait_until(lambda: work.open >= 2, what="something to be under way", seconds=5)
+    assert scene.facts.numbers[name] >= 2
+    scene.broker.start()
+    work.wait_for_progress()
+
+
+def test_publishers_flood_nobody_while_a_command_takes_its_time(scene: Scene, monkeypatch) -> None:
+    monkeypatch.setattr(load, "MOST_HURRIED", 100)
+    scene.create_topic(partitions=1)
+    work = scene.part(Load)
+    work.publish()
+    [publisher] = work._sending
+    with work.in_the_middle(lasting=True):
+        wait_until(lambda: publisher.hurry.is_over, what="the hurry to be over", seconds=10)
+        before, since = publisher.sent, time.monotonic()
+        wait_until(lambda: publisher.sent >= before + 2 * sending.BURST, what="more bursts", seconds=10)
+        assert time.monotonic() - since > sending.PAUSE_SECONDS / 2
+    assert scene.facts.numbers["under way at the fault, at least"] == 0
 
 
 def test_a_fault_meets_a_transaction_that_is_open(scene: Scene) -> None:

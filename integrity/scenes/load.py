@@ -20,7 +20,7 @@ from integrity.endings import end_all
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import stalls
 from integrity.scenes.following import Following
-from integrity.scenes.sending import MOST_UNSETTLED, Sending
+from integrity.scenes.sending import MOST_HURRIED, MOST_UNSETTLED, NO_HURRY, SMALL_BURST, Hurry, Sending
 from integrity.scenes.stalls import Stuck
 from integrity.scenes.worker import Worker
 from integrity.waiting import WaitTimeout, nothing, wait_until
@@ -248,18 +248,24 @@ class Load:
     def meeting(self, how: str, check: Callable[[], None] = nothing) -> AbstractContextManager:
         """Within it a broker is taken down (a key of WAYS_DOWN), and that is to meet messages that are under way.
 
-        A stop waits for those, and lasts, as does a command of somebody's: publishers that hurried all the while would
-        only slow it down. check, and what it raises besides: as ``in_the_middle``.
+        A stop waits for those, and lasts: publishers that hurried all the while would only slow it down. A command of
+        somebody's kills whenever it comes to that, so they hurry, in a small way, until it is seen to have done so.
+        check, and what it raises besides: as ``in_the_middle``.
         """
-        return self.in_the_middle(hurried=how == "killed" and self._scene.broker.kind != "external", check=check)
+        is_command = self._scene.broker.kind == "external"
+        return self.in_the_middle(hurried=how == "killed", lasting=is_command, check=check)
 
     @contextmanager
-    def in_the_middle(self, *, hurried: bool = True, check: Callable[[], None] = nothing) -> Iterator[None]:
+    def in_the_middle(
+        self, *, hurried: bool = True, lasting: bool = False, check: Callable[[], None] = nothing
+    ) -> Iterator[None]:
         """Whatever is done within is done in the middle of publishing: it begins when each publisher has messages under
-        way, and none of them makes a pause (hurried: until the end of it).
+        way, and none of them makes a pause (hurried: until the end of it; lasting: which may come late, so they send
+        less at a time, and make pauses again when they have sent MOST_HURRIED).
 
-        How many were under way then is one of the report's numbers: the fewest, of several times. Only the publishers
-        of this load are meant. check: raises what speaks against doing it after all, when they have been waited for.
+        How many were under way then is one of the report's numbers: the fewest, of several times. If it is lasting, how
+        many were at its end, without those of publishers that made pauses again. Only the publishers of this load are
+        meant. check: raises what speaks against doing it after all, when they have been waited for.
         Raises Stalled when one of them has nothing under way within the bound, or the check waits in vain.
         """
         under_way = 0
@@ -279,7 +285,7 @@ class Load:
             return all_have_some()
 
         for sending in self._sending:
-            sending.hurried = True
+            sending.hurry = Hurry()
         try:
             with self.going_on():
                 self._wait(
@@ -287,15 +293,17 @@ class Load:
                     "every publisher at work to have messages under way",
                     lambda: f"without an outcome: {[sending.counts['open'] for sending in self._sending]}",
                 )
+            for sending in self._sending:
+                sending.hurry = (Hurry(SMALL_BURST, MOST_HURRIED) if lasting else Hurry()) if hurried else NO_HURRY
+            yield
+            if hurried and lasting:
+                under_way = sum(sending.counts["open"] for sending in self._sending if not sending.hurry.is_over)
             if self._sending:
                 numbers, name = self._scene.facts.numbers, "under way at the fault, at least"
                 numbers[name] = min(under_way, int(numbers.get(name, under_way)))
-            for sending in self._sending:
-                sending.hurried = hurried
-            yield
         finally:
             for sending in self._sending:
-                sending.hurried = False
+                sending.hurry = NO_HURRY
 
     def finish_everywhere(self) -> None:
         """See everybody get on, in every partition: each publisher has a message acknowledged there, which each reader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from integrity.clients import Message, NotAcknowledged, Publisher
@@ -22,6 +23,11 @@ FIRST_BURST = 200
 BURST = 60
 PAUSE_SECONDS = 0.6
 
+#: In a hurry of which nobody knows how long it lasts it sends so many at a time, which is some thousand a second where
+#: the broker answers within milliseconds, and so many in all.
+SMALL_BURST = 10
+MOST_HURRIED = 30_000
+
 #: Seconds that it waits for the first outcome of a burst: librdkafka tells of none unless it is asked.
 OUTCOME_SECONDS = 0.05
 
@@ -29,17 +35,36 @@ OUTCOME_SECONDS = 0.05
 MOST_UNSETTLED = 500
 
 
+class Hurry:
+    """No pause between two bursts of ``burst`` messages, until ``most`` have been sent: some are always under way."""
+
+    def __init__(self, burst: int = BURST, most: float = math.inf) -> None:
+        self.burst = burst
+        self._left = most
+
+    @property
+    def is_over(self) -> bool:
+        return self._left <= 0
+
+    def sent(self, number: int) -> None:
+        self._left -= number
+
+
+#: It makes a pause after each burst.
+NO_HURRY = Hurry(most=0)
+
+
 class Sending:
     """One publisher, which sends messages of ``size`` bytes to all ``topics``.
 
-    hurried: it makes no pause between two bursts. last: the seconds, before timeout_factor, within which it is to
+    hurry: the one that it is in. last: the seconds, before timeout_factor, within which it is to
     publish to each of ``places`` once more before it ends, or None; marks: where those messages are.
     """
 
     def __init__(self, publisher: Publisher, topics: Sequence[str], places: Sequence[Partition], size: int) -> None:
         self.publisher = publisher
         self.name = f"publisher {publisher.id}"
-        self.hurried = False
+        self.hurry = NO_HURRY
         self.last: float | None = None
         self.marks: list[tuple[Partition, int]] = []
         self._topics, self._places, self._size = topics, places, size
@@ -50,11 +75,16 @@ class Sending:
         while not worker.stopping.is_set():
             for topic in self._topics:
                 self.publisher.publish(topic, burst, size=self._size)
-            burst = BURST
             self.publisher.serve(OUTCOME_SECONDS)
-            if not self.hurried:
+            # Taken once each time: another thread may end it or begin another at any moment.
+            hurry = self.hurry
+            if hurry.is_over:
                 worker.pause(PAUSE_SECONDS)
+            else:
+                hurry.sent(burst * len(self._topics))
             self.publisher.serve()
+            hurry = self.hurry
+            burst = BURST if hurry.is_over else hurry.burst
         self.publisher.flush(PUBLISH_SECONDS)
         if self.last is not None:
             self.publish_everywhere(self.last)
