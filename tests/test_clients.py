@@ -27,10 +27,9 @@ from integrity.brokers.embedded import EmbeddedBroker
 from integrity.clients import DRIVERS, Connection, Driver, Message, NotAcknowledged, driver
 from integrity.clients.base import BEGINNING, END, Admin, Reader
 from integrity.clients.load import Load, LoadFailed
-from integrity.clients.types import SETUP_SECONDS, DamagedMessages, PublisherOptions
-from integrity.errors import BadOption
-from integrity.faults.network import Proxy, Reply
-from integrity.faults.network.exchange import Exchange
+from integrity.clients.types import MOST_TRANSACTION_MS, SETUP_SECONDS, DamagedMessages, PublisherOptions
+from integrity.errors import BadOption, NotPossible
+from integrity.faults.network import Exchange, Proxy, Reply
 from integrity.history.recorder import Recorder
 from integrity.runs import Run
 from integrity.waiting import wait_until
@@ -622,6 +621,30 @@ def test_offsets_are_asked_for_again_until_every_partition_has_a_leader(
     monkeypatch.setattr(admin, "leaders", lambda name: answers.pop() if answers else known(name))
     assert admin.end_offsets([topic]) == {(topic, 0): 0, (topic, 1): 0, (topic, 2): 0}
     assert not answers
+
+
+def test_a_transaction_that_may_be_open_for_longer_than_a_cluster_allows_is_not_possible(
+    client: Driver, run: Run, broker: EmbeddedBroker
+) -> None:
+    """No transaction of ours is longer than brokers take by default: so more is asked for on the way."""
+
+    def longer(request, exchange: Exchange) -> None:
+        request.transaction_timeout_ms += MOST_TRANSACTION_MS
+
+    with Proxy(run, broker.bootstrap_servers) as proxy:
+        proxy.rewrite_request("InitProducerId", longer)
+        with pytest.raises(NotPossible, match=r"no transaction of 30 s: it is over transaction\.max\.timeout\.ms"):
+            client.publisher(Connection(proxy.bootstrap_servers), transactional_id=f"id-{uuid.uuid4().hex}")
+
+
+def test_a_group_session_that_a_cluster_does_not_take_is_not_possible(
+    client: Driver, connection: Connection, topic: str
+) -> None:
+    name = f"group-{uuid.uuid4().hex[:8]}"
+    with client.reader(connection, group=name, session_timeout=0.2, heartbeat_interval=0.05) as reader:
+        reader.subscribe([topic])
+        with pytest.raises(NotPossible, match=r"no group session of 0\.2 s: .* group\.min\.session\.timeout\.ms"):
+            reader.read(1, 20)
 
 
 def test_a_connection_that_nobody_answers_is_given_up_soon(

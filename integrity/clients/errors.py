@@ -1,4 +1,5 @@
-"""The one table of what a failed send means, for both clients: surely not appended, or unknown.
+"""What errors mean, for both clients: which time-outs brokers do not take, and the one table of what a failed send
+means, surely not appended or unknown.
 
 Rejected means that no attempt at this message can have been appended. Everything else is unknown: time-outs and lost
 connections always (a request whose answer is missing may have been carried out), and every error this table does not
@@ -37,9 +38,19 @@ kafka-python's ``kafka.errors``, whose broker errors carry the number as ``errno
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from integrity.errors import NotPossible
 from integrity.history.columns import REJECTED, UNKNOWN
+
+#: The error codes of brokers that do not take a time-out a client asks for, and their settings that say so:
+#: INVALID_SESSION_TIMEOUT, INVALID_TRANSACTION_TIMEOUT.
+LIMITS = {
+    26: "it is not between group.min.session.timeout.ms and group.max.session.timeout.ms",
+    50: "it is over transaction.max.timeout.ms",
+}
 
 ALWAYS = "always"
 SAME_BATCH = "same batch"
@@ -102,6 +113,20 @@ def code_of(error: Exception) -> int | None:
     """The protocol's code of either client's error, below -1 for librdkafka's own; None where there is none."""
     native = error.args[0] if error.args and hasattr(error.args[0], "code") else None
     return native.code() if native is not None else getattr(error, "errno", None)
+
+
+@contextmanager
+def within_limits(what: str, milliseconds: int) -> Iterator[None]:
+    """Within, a client asks for a time-out. Raises NotPossible, with the setting, where the brokers do not take it."""
+    try:
+        yield
+    except Exception as error:
+        why = LIMITS.get(code_of(error))
+        # For a producer id kafka-python 3.0.12 raises an error of no code, with the broker's in its words.
+        why = why or next((limit for code, limit in LIMITS.items() if f"[Error {code}]" in str(error)), None)
+        if why is None:
+            raise
+        raise NotPossible(f"the cluster takes no {what} of {milliseconds / 1000:g} s: {why}") from error
 
 
 def outcome_of(code: int | None, *, single_attempt: bool, same_batch: bool = True) -> int:

@@ -110,6 +110,10 @@ class ReaderOptions:
     fetch_wait: float = 0.1
     client_id: str = "kafka-integrity"
 
+    def session_ms(self, connection: Connection) -> int:
+        """The group session's time-out: no less than the brokers take."""
+        return int(max(self.session_timeout, connection.least_session) * 1000)
+
 
 class Receipt(NamedTuple):
     """What became of one send: ``outcome`` as in the history; partition and offset only when acknowledged."""

@@ -15,7 +15,7 @@ from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import order, publishers
 from integrity.scenes.load import Load
 from integrity.scenes.threads import run_together
-from integrity.scenes.transactions import OPEN_SECONDS, end_all_open
+from integrity.scenes.transactions import end_all_open
 from integrity.scenes.wire import Wire, proven
 from integrity.scenes.words import place
 from integrity.waiting import WaitTimeout, wait_until
@@ -30,6 +30,10 @@ CUTS: tuple[Callable[..., Fault], ...] = (Proxy.cut_before, Proxy.cut_inside, Pr
 #: What a publisher is told whose transaction the broker has ended, or whose successor has begun; in the words of
 #: kafka-python and of librdkafka.
 REFUSED = r"(?i)fenced|producer.?epoch|(txn|transaction).?state"
+
+#: Seconds, before timeout_factor, for which a transaction may be open while others publish behind it. No longer than
+#: that takes on a slow machine: brokers may have been told to take no long ones.
+OPEN_SECONDS = 60.0
 
 #: Seconds after which a broker gives up a transaction that nobody ends, before timeout_factor.
 TIMEOUT_SECONDS = 2.0

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from integrity.clients.base import Connection, Partition, Publisher, PublisherOptions, Reader
 from integrity.clients.confluent.reports import Report, Reports
 from integrity.clients.confluent.settings import connection_settings
+from integrity.clients.errors import within_limits
 from integrity.clients.messages import (
     IDENTITY_HEADER,
     NO_TIMESTAMP,
@@ -82,7 +83,8 @@ class ConfluentPublisher(Publisher):
             same_batch=options.idempotent or options.transactional_id is not None,
         )
         if options.transactional_id is not None:
-            attended(lambda: self._producer.init_transactions(scaled(30.0)), connection.check)
+            with within_limits("transaction", options.transaction_ms):
+                attended(lambda: self._producer.init_transactions(scaled(30.0)), connection.check)
         elif options.idempotent:
             # Lets librdkafka fetch its producer id over the bootstrap connection. Were a message handed over first,
             # the metadata request for its topic would replace that connection, and the id be asked for again only

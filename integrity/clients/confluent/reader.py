@@ -20,6 +20,7 @@ from confluent_kafka import (
 from integrity.clients.base import BEGINNING, END, Connection, Partition, Reader, ReaderOptions, Record
 from integrity.clients.confluent.admin import ConfluentAdmin
 from integrity.clients.confluent.settings import connection_settings
+from integrity.clients.errors import within_limits
 from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
 from integrity.clients.types import DamagedMessages
 from integrity.history import schema
@@ -50,11 +51,9 @@ class ConfluentReader(Reader):
             "enable.auto.offset.store": True,
             "auto.offset.reset": options.start,
             "isolation.level": "read_committed" if options.committed_only else "read_uncommitted",
-            "session.timeout.ms": int(max(options.session_timeout, connection.least_session) * 1000),
+            "session.timeout.ms": options.session_ms(connection),
             "heartbeat.interval.ms": int(options.heartbeat_interval * 1000),
-            "max.poll.interval.ms": int(
-                max(options.max_poll_interval, options.session_timeout, connection.least_session) * 1000
-            ),
+            "max.poll.interval.ms": max(int(options.max_poll_interval * 1000), options.session_ms(connection)),
             # The end of a partition is told by the client, so that transaction markers at the end count as read.
             "enable.partition.eof": True,
             "check.crcs": True,
@@ -192,7 +191,8 @@ class ConfluentReader(Reader):
             # A batch whose checksum is wrong: librdkafka asks for it again for ever.
             raise DamagedMessages(error)
         elif error.fatal() or (not error.retriable() and error.code() > 0):
-            raise KafkaException(error)
+            with within_limits("group session", self.options.session_ms(self.connection)):
+                raise KafkaException(error)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         self._consumer.seek(TopicPartition(topic, partition, _SPECIAL.get(offset, offset)))

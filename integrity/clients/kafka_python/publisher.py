@@ -18,6 +18,7 @@ from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
 from integrity.clients.base import Connection, Partition, Publisher, PublisherOptions, Reader
+from integrity.clients.errors import within_limits
 from integrity.clients.kafka_python.batches import Batches
 from integrity.clients.kafka_python.settings import connection_arguments, prepare
 from integrity.clients.messages import (
@@ -143,7 +144,8 @@ class KafkaPythonPublisher(Publisher):
         self._taken = 0
         if options.transactional_id is not None:
             try:
-                attended(self._producer.init_transactions, connection.check)
+                with within_limits("transaction", options.transaction_ms):
+                    attended(self._producer.init_transactions, connection.check)
             except BaseException:
                 self._producer.close(timeout=0)  # nobody else can: nobody is given this publisher
                 raise

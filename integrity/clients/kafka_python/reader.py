@@ -13,6 +13,7 @@ from kafka.errors import CorruptRecordError, KafkaConnectionError
 from kafka.structs import OffsetAndMetadata
 
 from integrity.clients.base import BEGINNING, Connection, Partition, Reader, ReaderOptions, Record
+from integrity.clients.errors import within_limits
 from integrity.clients.kafka_python.admin import KafkaPythonAdmin
 from integrity.clients.kafka_python.settings import connection_arguments, pace_lookups, prepare
 from integrity.clients.messages import NO_TIMESTAMP, fingerprints, identity_of
@@ -55,7 +56,7 @@ class KafkaPythonReader(Reader):
             "auto_commit_interval_ms": int(options.auto_commit_interval * 1000),
             "auto_offset_reset": options.start,
             "isolation_level": "read_committed" if options.committed_only else "read_uncommitted",
-            "session_timeout_ms": int(max(options.session_timeout, connection.least_session) * 1000),
+            "session_timeout_ms": options.session_ms(connection),
             "heartbeat_interval_ms": int(options.heartbeat_interval * 1000),
             "max_poll_interval_ms": int(options.max_poll_interval * 1000),
             "max_poll_records": options.max_poll_records,
@@ -90,7 +91,8 @@ class KafkaPythonReader(Reader):
 
     def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
         try:
-            batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
+            with within_limits("group session", self.options.session_ms(self.connection)):
+                batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
         except KafkaConnectionError:
             # A member's look for its coordinator met a broker that was going down, and kafka-python lets that through.
             # Nothing was handed out; whoever polls again, within a bound of its own, is served once the broker is back.
