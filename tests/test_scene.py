@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -654,3 +655,19 @@ def test_copies_are_kept_as_their_source_where_it_is_told_how() -> None:
     told = {IN_SYNC: "2", "retention.ms": "1"}
     assert {name: value for name, value in settings_like(told).items() if name in told} == {IN_SYNC: "2"}
     assert IN_SYNC not in settings_like({"retention.ms": "1"})
+
+
+def test_a_session_that_no_member_is_granted_skips_the_scenario_and_is_no_error_at_its_end(scene: Scene) -> None:
+    """Each member says so, also when the scenario has been skipped for what the first one said."""
+    scene.create_topic()
+    with pytest.raises(NotPossible, match=r"no group session of 0\.2 s"):
+        scene.part(Groups).begin(2, session=0.2)
+    scene.close(passed=False)
+
+
+def test_what_was_not_possible_is_told_at_the_end_where_no_step_has_met_it(scene: Scene) -> None:
+    scene.create_topic()
+    refused = NotPossible("the cluster does not do it")
+    scene.part(lambda _: SimpleNamespace(close=Mock(side_effect=refused)))
+    with pytest.raises(NotPossible, match="does not do it"):
+        scene.close(passed=True)
