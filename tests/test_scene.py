@@ -22,10 +22,11 @@ from kafka.errors import (
 )
 
 from integrity import waiting
+from integrity.brokers import external
 from integrity.brokers.base import Broker, BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
 from integrity.brokers.embedded import EmbeddedBroker
-from integrity.clients import Message, driver
+from integrity.clients import Connection, Message, driver
 from integrity.errors import NotPossible, SuiteError
 from integrity.faults.network import Proxy
 from integrity.faults.process import FaultNotProven
@@ -42,6 +43,7 @@ from integrity.scenes import (
     disk_faults,
     going_down,
     isolation,
+    late_commit,
     load,
     member,
     publishers,
@@ -64,6 +66,7 @@ from integrity.scenes.words import behind
 from integrity.scenes.worker import Worker
 from integrity.settings import Settings, Shard
 from integrity.waiting import wait_until
+from tests.secured import jaas
 
 #: For a test that kills, freezes or restarts its broker, or changes its files. All others share one.
 harms_its_broker = pytest.mark.usefixtures("own_broker")
@@ -671,3 +674,21 @@ def test_what_was_not_possible_is_told_at_the_end_where_no_step_has_met_it(scene
     scene.part(lambda _: SimpleNamespace(close=Mock(side_effect=refused)))
     with pytest.raises(NotPossible, match="does not do it"):
         scene.close(passed=True)
+
+
+def test_publishers_at_work_outlast_the_longest_outage_of_somebodys_cluster(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has given up a batch may not go on although the cluster is back in time, and keeps its promises."""
+    monkeypatch.setattr(scene.broker, "kind", "external")
+    scene.create_topic()
+    scene.part(Load).publish()
+    [sending] = scene.part(Load)._sending
+    assert sending.publisher.options.delivery_timeout > external.READY_SECONDS + load.PROGRESS_SECONDS
+
+
+def test_a_commit_is_not_held_where_it_would_have_to_log_in(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    sasl = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-256", "sasl.jaas.config": jaas()}
+    monkeypatch.setattr(Scene, "connection", Connection("nobody:9092", sasl))
+    with pytest.raises(NotPossible, match="without SASL"):
+        late_commit.publish(scene)

@@ -13,6 +13,8 @@ import uuid
 
 from kafka.errors import for_code
 
+from integrity.clients import security
+from integrity.errors import NotPossible
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes.wire import Wire
@@ -28,7 +30,10 @@ def publish(scene: Scene) -> None:
     """Commit a transaction whose commit is held on the way; release it into the next one, and abort that.
 
     Raises AssertionError when the late commit is refused: then this client and this broker are no longer in danger.
+    NotPossible where clients log in: what arrives late comes on a connection of its own, which has not.
     """
+    if security.parse(scene.connection.properties).uses_sasl:
+        raise NotPossible("what arrives late comes on a connection of its own, and needs a cluster without SASL")
     identity = f"transactions-{uuid.uuid4().hex[:8]}"
     topic = scene.topics[0]
     held = scene.part(Wire).proxy.hold("EndTxn", transactional_id=scene.connection.own(identity))

@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from itertools import chain
 
+from integrity.brokers.commands import COMMAND_SECONDS
+from integrity.brokers.external import GONE_SECONDS, READY_SECONDS
 from integrity.clients import Publisher, Reader, wire
 from integrity.clients.base import Partition, ReaderOptions
 from integrity.endings import end_all
@@ -37,6 +39,11 @@ TAKING_IN_POLLS = 10
 
 #: Seconds, before timeout_factor, within which clients must get on again once the broker is ready.
 PROGRESS_SECONDS = 30.0
+
+#: Seconds, before timeout_factor, for which a publisher tries to have a message acknowledged on somebody's cluster: for
+#: longer than that may be away, its commands included. Of a message that was given up nothing is known, so it cannot be
+#: missed; and kafka-python's idempotent publisher may not go on after that (see its ``_wait_for_room``).
+PATIENT_SECONDS = 2 * COMMAND_SECONDS + GONE_SECONDS + READY_SECONDS + PROGRESS_SECONDS
 
 #: Seconds without progress after which it is looked whether the topics are still there, and between two such looks.
 LOOK_SECONDS = 3.0
@@ -69,7 +76,8 @@ class Load:
 
         options: fields of PublisherOptions.
         """
-        options = {"max_unsettled": MOST_UNSETTLED, "delivery_timeout": PUBLISH_SECONDS} | options
+        patience = PATIENT_SECONDS if self._scene.broker.kind == "external" else PUBLISH_SECONDS
+        options = {"max_unsettled": MOST_UNSETTLED, "delivery_timeout": patience} | options
         for _ in range(publishers):
             named = {"client_id": self.client_id(len(self._sending))} | options
             # Made here, so that none of them still has to get to know a broker that is about to go away.
