@@ -36,6 +36,7 @@ from integrity.scenes.replication import Replication
 from integrity.scenes.stalls import Stalled
 from integrity.settings import Settings
 from integrity.waiting import WaitTimeout, nothing, scaled, wait_until
+from tests.test_external import behave, cases
 
 TOPIC = "kept"
 
@@ -160,6 +161,15 @@ def test_a_topic_is_as_it_was_asked_for_when_every_broker_says_so(run, cluster, 
         assert len(answers) == behind
         if change != "deleted":
             admin.delete_topic(name)
+
+
+def test_delivery_features_hold_on_somebodys_cluster_of_three(cluster, tmp_path):
+    """Where each partition has another leader, and a broker may learn of a topic after the others."""
+    scenarios = ("-n", "although the connection is cut before a request", "-n", "order in each of many partitions")
+    features = ("features/delivery/retries.feature", "features/delivery/order.feature")
+    done = behave(tmp_path, "-D", f"bootstrap_servers={cluster.bootstrap_servers}", *scenarios, *features)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(case.find("skipped") is None for case in cases(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(
