@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import socketserver
@@ -60,6 +61,8 @@ class FakeEngine:
         self.answers: dict[str, Answer] = {}
         #: The paths that were asked for, with their queries.
         self.asked: list[str] = []
+        #: What was said to a registry by way of the engine, as the header X-Registry-Auth has it, by path.
+        self.credentials: dict[str, dict[str, str]] = {}
         #: Set at the end: what was not to answer in time need not be silent any longer.
         self.over = threading.Event()
 
@@ -133,6 +136,8 @@ def fake_engine(socket: Path | None = None) -> Iterator[FakeEngine]:
             # Left unread, it would be taken for the connection's next request.
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0]
+            if said := self.headers.get("X-Registry-Auth"):
+                engine.credentials[path.rpartition("/images/")[2]] = json.loads(base64.urlsafe_b64decode(said))
             for end, answer in (_NOTHING | engine.answers).items():
                 if path.endswith(end):
                     return answer(self)

@@ -18,7 +18,7 @@ from integrity.brokers.engine import OWN_IMAGES
 from integrity.errors import NotPossible
 from integrity.runs import Run
 from integrity.settings import Settings
-from tests.fake_engine import fake_engine
+from tests.fake_engine import fake_engine, says
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,8 +154,24 @@ def test_a_context_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> No
 
 def test_with_an_engine_that_cannot_get_the_image_it_is_the_embedded_one(tmp_path: Path) -> None:
     with fake_engine() as fake:
-        expected = f"{EMBEDDED}the engine at {fake.address} has no image nobody/nothing:1 and cannot pull it"
+        expected = f"{EMBEDDED}the engine at {fake.address} has no image nobody/nothing:1 and cannot pull it: "
+        expected += "No such image: or anything else"
         assert chosen(tmp_path, DOCKER_HOST=fake.address) == Choice("embedded", expected)
+
+
+def test_of_an_image_that_only_make_image_builds_it_is_said_how(tmp_path: Path) -> None:
+    with fake_engine() as fake:
+        reason = chosen(tmp_path, f"{OWN_IMAGES}kafka:0", DOCKER_HOST=fake.address).reason
+        assert reason.endswith("and cannot pull it: `make image` builds it, without a registry")
+
+
+def test_why_an_image_cannot_be_pulled_is_one_line_without_a_password(tmp_path: Path) -> None:
+    with fake_engine() as fake:
+        words = "Get https://registry/v2/:\nproxy http://somebody:hunter2@proxy:3128 refuses " + "it " * 500
+        fake.answers["/images/create"] = says({"message": words}, 500)
+        reason = chosen(tmp_path, DOCKER_HOST=fake.address).reason
+        assert "and cannot pull it: Get https://registry/v2/: proxy http://proxy:3128 refuses it it" in reason
+        assert len(reason) < 600
 
 
 def test_with_an_engine_that_has_the_image_it_is_docker(docker_client) -> None:

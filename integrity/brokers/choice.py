@@ -47,8 +47,9 @@ def _automatic(settings: Settings) -> Choice:
     where = engine.address()
     try:
         engine.obtain_image(settings.image)
-    except Unavailable:
-        why = f"the engine at {where} has no image {settings.image} and cannot pull it"
+    except Unavailable as error:
+        reason = error.why if isinstance(error, engine.NoImage) else error
+        why = f"the engine at {where} has no image {settings.image} and cannot pull it: {reason}"
         return Choice("embedded", f"{embedded}: {why}")
     return Choice("docker", f"image {settings.image}: the container engine at {where} answers and has it")
 

@@ -6,6 +6,7 @@ docker and testcontainers are imported where they are needed: a run without cont
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from integrity import progress
-from integrity.brokers import reach
+from integrity.brokers import reach, registry
 from integrity.errors import Unavailable
 from integrity.machine import Room
 from integrity.settings import Settings
@@ -44,12 +45,26 @@ PROPERTIES = "~/.testcontainers.properties"
 
 _NEEDS_NONE = "-D broker=embedded needs none"
 
+#: Characters of a reason that the engine gives for having no image.
+REASON = 300
+
+#: The user and the password in an address.
+_USER = re.compile(r"(?<=://)[^/\s@]+@")
+
 
 class NoEngine(Unavailable):
     """No engine can be had. why: the reason alone, which names the address; the text says what to do as well."""
 
     def __init__(self, why: str, what_to_do: str) -> None:
         super().__init__(f"{why}: {what_to_do}")
+        self.why = why
+
+
+class NoImage(Unavailable):
+    """The engine has not this image and cannot get it. why: the reason alone; the text says what to do as well."""
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
         self.why = why
 
 
@@ -104,9 +119,12 @@ def engine():
     """
     # Its cleaner is a container too, from an image that may not be had; runs.py and remove_leftovers replace it.
     os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
+    from docker import from_env
     from docker.errors import DockerException
-    from testcontainers.core.docker_client import DockerClient
+    from testcontainers.core.config import testcontainers_config
 
+    # It would log in with this for each client, pull or no pull; see integrity.brokers.registry. What sets it, warns.
+    testcontainers_config._docker_auth_config = None
     host = address()
     where = urlsplit(host)
     if where.scheme == "ssh" or (where.scheme in ("tcp", "http", "https") and not _is_loopback(where.hostname)):
@@ -114,10 +132,10 @@ def engine():
             f"the container engine at {host} is on another machine, but brokers are published on loopback only",
             f"choose another (DOCKER_HOST, docker context use), or use no engine ({_NEEDS_NONE})",
         )
-    # For testcontainers, which asks for the address once more.
+    # For docker's library, and for testcontainers, which asks for the address once more.
     os.environ["DOCKER_HOST"] = host
     try:
-        client = DockerClient(timeout=scaled(GREETING_SECONDS)).client
+        client = from_env(timeout=scaled(GREETING_SECONDS))
         is_outside = where.scheme.endswith("unix") and reach.is_out_of_reach(client)
     except (DockerException, OSError) as error:
         if "Permission denied" in str(error):
@@ -167,7 +185,7 @@ def _one_line(words: Callable[[str], Unavailable]) -> Iterator[None]:
         yield
     except (DockerException, HTTPError, OSError, WaitTimeout) as error:  # requests' errors are OSErrors
         reason = getattr(error, "explanation", None) or error
-        raise words(" ".join(str(reason).split())) from error
+        raise words(_USER.sub("", " ".join(str(reason).split()))) from error
 
 
 def full_name(image: str) -> str:
@@ -229,18 +247,19 @@ def _short(id: str) -> str:
 def can_pull(image: str) -> bool:
     """Whether a registry that the engine reaches has the image; nothing is pulled.
 
-    Raises Unavailable when no engine answers.
+    Raises Unavailable when no engine answers, or when it cannot be told who to be to the registry.
     """
-    from docker.errors import APIError
+    from docker.errors import DockerException
     from requests import RequestException
 
     if image.startswith(OWN_IMAGES):
         return False
+    name = full_name(image)
     with closing(engine()) as client:
         client.api.timeout = scaled(REGISTRY_SECONDS)
         try:
-            client.images.get_registry_data(full_name(image))
-        except (APIError, RequestException):
+            client.images.get_registry_data(name, auth_config=registry.credentials(name))
+        except (DockerException, RequestException):
             return False
         return True
 
@@ -248,12 +267,13 @@ def can_pull(image: str) -> bool:
 def obtain_image(image: str) -> None:
     """Make sure that the engine has the image, pulling it, with progress to see, where it has not.
 
-    Raises Unavailable, in one line, when there is no engine or the image cannot be had.
+    Raises NoImage, in one line, when the image cannot be had, and Unavailable when there is no engine.
     """
     if has_image(image):
         return
     if image.startswith(OWN_IMAGES):
-        raise Unavailable(f"the engine has no image {image}: `make image` builds it, without a registry")
+        how = "`make image` builds it, without a registry"
+        raise NoImage(f"the engine has no image {image}: {how}", how)
     progress.say(f"Pulling {image} (once per engine)…")
     with closing(engine()) as client, _one_line(lambda reason: _cannot_be_had(image, reason)):
         try:
@@ -263,17 +283,18 @@ def obtain_image(image: str) -> None:
 
 
 def _pull(client, name: str) -> None:
-    """Raises Unavailable when nothing has come for PULL_SECONDS: docker's library would wait without a bound."""
+    """Raises NoImage when nothing has come for PULL_SECONDS: docker's library would wait without a bound."""
     sizes: dict[str, tuple[int, int]] = {}
     repository, tag = _split(name)
+    credentials = registry.credentials(name)
     heard = time.monotonic()
 
     def pull() -> None:
         nonlocal heard
-        for part in client.api.pull(repository, tag=tag, stream=True, decode=True):
+        for part in client.api.pull(repository, tag=tag, stream=True, decode=True, auth_config=credentials):
             heard = time.monotonic()
             if "error" in part:
-                raise _cannot_be_had(name, " ".join(part["error"].split()))
+                raise _cannot_be_had(name, _USER.sub("", " ".join(part["error"].split())))
             detail = part.get("progressDetail") or {}
             if part.get("status") == "Downloading" and "total" in detail:
                 sizes[part["id"]] = (detail.get("current", 0), detail["total"])
@@ -296,11 +317,13 @@ def _split(name: str) -> tuple[str, str]:
     return repository, tag
 
 
-def _cannot_be_had(image: str, reason: str) -> Unavailable:
-    return Unavailable(
+def _cannot_be_had(image: str, reason: str) -> NoImage:
+    reason = reason[:REASON]
+    return NoImage(
         f"the image {image} cannot be had: {reason}; "
         f"check its name and the network, or build one offline with `make image`, for "
-        f"-D image={OWN_IMAGES}kafka:{Settings.kafka}"
+        f"-D image={OWN_IMAGES}kafka:{Settings.kafka}",
+        reason,
     )
 
 
