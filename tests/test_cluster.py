@@ -394,6 +394,8 @@ class _Node:
     """A broker that cannot be discarded while it ``resists``."""
 
     kind = "embedded"
+    bootstrap_servers = "127.0.0.1:1"
+    closing_seconds = 0.0
     resists = False
     discarded = 0
 

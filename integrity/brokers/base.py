@@ -78,6 +78,9 @@ class Broker(ABC):
     #: Seconds between two looks at it while something is waited for: of a start's 1.5 s 140 looks took 0.07 s of
     #: processor time, which the broker could have used.
     poll_seconds = 0.025
+    #: Seconds, before timeout_factor, that its address may go on accepting connections once its process has gone, which
+    #: are then somebody's in between. 0: there is nobody.
+    closing_seconds = 0.0
 
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config

@@ -176,6 +176,10 @@ class Cluster(Broker):
             self._network.close()
             self._network = None
 
+    @property
+    def closing_seconds(self) -> float:
+        return max(node.closing_seconds for node in self._nodes)
+
     def refuses_connections(self) -> bool:
         return all(node.refuses_connections() for node in self._nodes)
 

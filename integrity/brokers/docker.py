@@ -104,6 +104,9 @@ class DockerBroker(Broker):
     in_container = True
     # Every look goes through the engine, or through its proxy: both take their share of the processors.
     poll_seconds = 0.04
+    # An engine in a virtual machine may have a forwarder on this one, which looks every few seconds (Lima's: three)
+    # which ports there still are.
+    closing_seconds = 10.0
 
     def __init__(self, config: BrokerConfig, *, image: str, run: _Run, port: int) -> None:
         super().__init__(config)

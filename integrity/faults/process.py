@@ -87,8 +87,7 @@ def restart(
     with in_the_middle_of:
         began = time.monotonic()
         WAYS_DOWN[how](broker)
-    if not broker.refuses_connections():
-        raise RestartNotProven(f"{broker.label} was {how}, and {address} still accepts connections")
+    require_down(broker, how)
     if while_down is not None:
         while_down()
     bring_back(broker)
@@ -100,6 +99,22 @@ def restart(
     if broker.beside:
         raise NotPossible(broker.beside)
     return Restart(how, was_started, is_started, time.monotonic() - began)
+
+
+def require_down(broker: Broker, how: str) -> None:
+    """See that its address refuses connections; at once, but where somebody else listens there for it.
+
+    Raises RestartNotProven when it goes on accepting them.
+    """
+    address = broker.bootstrap_servers
+    try:
+        wait_until(
+            broker.refuses_connections,
+            what=f"{address} to refuse connections, since {broker.label} was {how}",
+            seconds=broker.closing_seconds,
+        )
+    except WaitTimeout:
+        raise RestartNotProven(f"{broker.label} was {how}, and {address} still accepts connections") from None
 
 
 def bring_back(broker: Broker) -> None:

@@ -102,8 +102,7 @@ class Outages:
         with self._scene.part(Load).meeting(how, check):
             self._replication.cluster.each(process.WAYS_DOWN[how], nodes)
         for node in nodes:
-            if not node.refuses_connections():
-                raise process.RestartNotProven(f"{node.label} was {how}, and its address still accepts connections")
+            process.require_down(node, how)
 
     def cut(self, node: Broker) -> None:
         """Take from a broker that is down what it had not flushed. Raises FaultNotProven when that was nothing."""
