@@ -61,6 +61,8 @@ class FakeEngine:
         self.answers: dict[str, Answer] = {}
         #: The paths that were asked for, with their queries.
         self.asked: list[str] = []
+        #: What containers were made of, by the engine's names for it.
+        self.containers: list[dict[str, object]] = []
         #: What was said to a registry by way of the engine, as the header X-Registry-Auth has it, by path.
         self.credentials: dict[str, dict[str, str]] = {}
         #: Set at the end: what was not to answer in time need not be silent any longer.
@@ -134,8 +136,10 @@ def fake_engine(socket: Path | None = None) -> Iterator[FakeEngine]:
         def do_GET(self) -> None:
             engine.asked.append(self.path)
             # Left unread, it would be taken for the connection's next request.
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0]
+            if path.endswith("/containers/create"):
+                engine.containers.append(json.loads(sent))
             if said := self.headers.get("X-Registry-Auth"):
                 engine.credentials[path.rpartition("/images/")[2]] = json.loads(base64.urlsafe_b64decode(said))
             for end, answer in (_NOTHING | engine.answers).items():

@@ -368,6 +368,27 @@ def test_an_image_whose_tags_are_kafkas_versions_is_upgraded_from_an_older_one(o
     assert broker.version == f"{name}:4.3.1"
 
 
+@pytest.mark.parametrize(
+    ("image", "user"),
+    [
+        ("apache/kafka-native:4.3.1", "0:0"),
+        ("mirror.example:5000/apache/kafka-native", "0:0"),
+        ("apache/kafka:4.3.1", None),
+        ("confluentinc/cp-kafka:latest", None),
+    ],
+)
+def test_an_image_without_a_data_folder_is_run_by_the_owner_of_its_volume(
+    fake: FakeEngine, run: Run, image, user
+) -> None:
+    """Kafka's docker/native/Dockerfile makes none."""
+    fake.pretends_to_run(full_name(image))
+    broker = DockerBroker(BrokerConfig(), image=image, run=run, port=run.lease_port())
+    broker.launch()
+    broker.discard()
+    [made] = fake.containers
+    assert made.get("User") == user
+
+
 def test_an_image_with_a_digest_behind_its_tag_is_upgraded_as_well(of_image) -> None:
     broker = of_image("mirror.example:5000/apache/kafka:4.3.1@sha256:00")
     broker.become("3.9.1")

@@ -56,6 +56,9 @@ FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1"
 #: Images whose tags are Kafka's versions, from any registry. Others count for themselves: cp-kafka 8.1 is Kafka 4.1.
 KAFKAS_TAGS = re.compile(rf"(.+/)?(apache/kafka|apache/kafka-native|{OWN_IMAGES}kafka)")
 
+#: These have no such folder as DATA, so the volume there is root's, and whoever writes to it has to be root.
+WITHOUT_DATA = re.compile(r"(.+/)?apache/kafka-native([:@].*)?")
+
 #: Of an image's full name; behind a tag may be the digest that it had once, which is no other version's.
 IMAGE_PARTS = re.compile(r"(?P<name>[^@]+?)(?::(?P<tag>[^:/@]+))?(?:@.*)?")
 
@@ -255,7 +258,8 @@ class DockerBroker(Broker):
         # with_bind_ports knows no address and would publish on every interface.
         container.ports[f"{self._port}/tcp"] = ("127.0.0.1", self._port)
         # The network is named because testcontainers otherwise looks for one the suite itself might be in.
-        container.with_kwargs(labels=self._labels, network="bridge")
+        root = {"user": "0:0"} if WITHOUT_DATA.fullmatch(self._image) else {}
+        container.with_kwargs(labels=self._labels, network="bridge", **root)
         self._started = container
         try:
             container.start()
