@@ -89,6 +89,18 @@ def command(distribution: Distribution, folder: Path, main: str, *arguments: str
     ]
 
 
+def require_libraries(folder: Path) -> None:
+    """Raise Unavailable where what the codecs unpack below ``folder`` cannot be loaded.
+
+    A broker would start there, and answer what is compressed with zstd or snappy with UNKNOWN_SERVER_ERROR.
+    """
+    if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):  # which macOS does not tell
+        raise Unavailable(
+            f"Kafka's codecs unpack libraries into the temporary folder, but none can be loaded from {folder}, which "
+            f"is mounted noexec; set TMPDIR to another place"
+        )
+
+
 def _log4j(distribution: Distribution, folder: Path) -> str:
     """Set log4j up, the one or the other, in ``folder``, and return the flag that names the file."""
     file = folder / "log4j.properties"

@@ -17,6 +17,7 @@ class Kind(BrokerKind):
 
     def __init__(self, settings: Settings, run: Run) -> None:
         super().__init__(settings, run)
+        jvm.require_libraries(run.directory)
         self.distribution = distribution.fetch(settings.kafka)
         jvm.prepare(self.distribution, run)
 
