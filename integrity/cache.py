@@ -27,7 +27,7 @@ def directory() -> Path:
 def writing(folder: Path) -> Iterator[None]:
     """Make ``folder`` if needed and hold its lock, so that runs side by side fetch everything once.
 
-    Raises Unavailable, in one line, when the folder cannot be written to.
+    Raises Unavailable, in one line, when the folder cannot be written to or locked.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,5 +38,11 @@ def writing(folder: Path) -> Iterator[None]:
             f"name another one in the environment variable {VARIABLE}"
         ) from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:  # a network's file system may know no locks
+            raise Unavailable(
+                f"the cache folder {folder} cannot be locked ({error.strerror}); "
+                f"name another one, on a disk of this machine, in the environment variable {VARIABLE}"
+            ) from error
         yield
