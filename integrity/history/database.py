@@ -26,6 +26,10 @@ _SETTINGS: dict[str, Any] = {
     "autoinstall_known_extensions": False,  # a checker must not reach for the network
 }
 
+THREADS = 4
+"""As many threads at most, unless asked for, work on a large history: each takes a part of the memory for itself, and
+more of them than that only spill to disk what the others need."""
+
 #: One thread: to share out the work on a small history costs more than it saves. Nothing of it is spilled to disk.
 _SMALL = _SETTINGS | {"threads": 1, "memory_limit": "900MB", "temp_directory": ""}
 
@@ -61,11 +65,11 @@ def parquet(files: Iterable[str]) -> str:
 def large(memory: str, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database for a large history, which spills to disk what is more than ``memory`` ('900MB', '2GB').
 
-    threads: one for each core by default.
+    threads: one for each core by default, THREADS at most.
     """
     import duckdb  # a run without a history must not pay for it
 
-    settings = _SETTINGS | ({"threads": threads} if threads is not None else {})
+    settings = _SETTINGS | {"threads": threads if threads is not None else min(os.cpu_count() or 1, THREADS)}
     with (
         tempfile.TemporaryDirectory(prefix="integrity-check-") as spill,
         duckdb.connect(":memory:", config=settings | {"memory_limit": memory, "temp_directory": spill}) as connection,
