@@ -168,7 +168,7 @@ class EmbeddedBroker(Broker):
         """Whether every thread of the process has stopped; True as well when it has ended."""
         if self._process is None or self._process.poll() is not None:
             return True
-        if hasattr(os, "waitid"):  # tells of a child once all of it has stopped; not on macOS
+        if hasattr(os, "waitid"):  # tells of a child once all of it has stopped; on macOS since Python 3.13
             return os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOHANG) is not None
         return psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
 
