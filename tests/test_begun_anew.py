@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 
 from integrity.brokers.cluster import State
 from integrity.clients import Message, NotAcknowledged
@@ -15,6 +16,7 @@ from integrity.history import schema
 from integrity.reports.model import ScenarioFacts
 from integrity.scenes import replication, unreplicated
 from integrity.scenes.cut_off import CutOff
+from integrity.scenes.isolation import TRIES, Isolation
 from integrity.scenes.leads import Leads
 from integrity.scenes.load import Load
 from integrity.scenes.outages import Outages
@@ -191,3 +193,27 @@ def test_what_was_answered_while_a_role_was_looked_up_is_not_under_way_at_the_fa
         assert publisher.counts["open"] > 0
     assert len(checks) == 2
     assert load._scene.facts.numbers["under way at the fault, at least"] == publisher.counts["open"]
+
+
+# -- transactions ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("late", [0, TRIES - 1, TRIES])
+def test_a_transaction_that_times_out_before_it_is_what_it_is_to_be_is_followed_by_another(monkeypatch, late) -> None:
+    """The broker gives it up two seconds after its begin, whether or not its publisher was as quick."""
+    begun: list[str] = []
+    isolation = Isolation(SimpleNamespace(driver=SimpleNamespace(errors=(KafkaTimeoutError,))))
+
+    def leave_open(**_: object) -> None:
+        begun.append(isolation._id)
+        isolation._publisher = SimpleNamespace(number=len(begun))
+        isolation._first["t", 0] = len(begun)
+        if len(begun) <= late:
+            raise KafkaTimeoutError("on purpose")
+
+    monkeypatch.setattr(isolation, "leave_open", leave_open)
+    with pytest.raises(KafkaTimeoutError) if late == TRIES else contextlib.nullcontext():
+        isolation._leave_open_for(2.0)
+    assert len(set(begun)) == len(begun) == min(late + 1, TRIES)
+    if late < TRIES:
+        assert isolation._open.number == late + 1
+        assert isolation._first == {("t", 0): late + 1}
+        assert [publisher.number for publisher in isolation._too_late] == list(range(1, late + 1))

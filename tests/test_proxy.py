@@ -15,16 +15,31 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
+from kafka.errors import NotCoordinatorError
 from kafka.protocol.metadata import MetadataRequest
 
 from integrity.brokers import probe
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.brokers.probe import split_address
 from integrity.clients import DRIVERS, Connection, Driver, Message, PublisherOptions, Record, driver
-from integrity.faults.network import CUT, DROP, Batch, Exchange, Proxy, ProxyFailed, Records, Reply, answers
+from integrity.faults.network import (
+    CUT,
+    DROP,
+    Batch,
+    Exchange,
+    Proxy,
+    ProxyFailed,
+    Records,
+    Reply,
+    answers,
+    codec,
+    fault,
+)
 from integrity.faults.network.process import SERVER
 from integrity.runs import Run
 from integrity.waiting import WaitTimeout, wait_until
@@ -212,6 +227,32 @@ def test_a_held_commit_released_late_ends_the_next_transaction(scene: Scene) -> 
         # Nobody has committed the second transaction, and yet (KAFKA-17754):
         assert scene.values(topic, committed_only=True) == ["first", "second"]
     assert len(scene.seen("request held")) == len(scene.seen("request released")) == 1
+
+
+@pytest.mark.parametrize("busy", [2, 1_000])
+def test_what_is_released_to_a_broker_that_cannot_tell_yet_is_sent_again(scene: Scene, monkeypatch, busy: int) -> None:
+    """As one that has been busy for longer than its session: nobody coordinates the transaction for a moment."""
+    identity, topic, left = f"late-{uuid.uuid4().hex[:8]}", scene.topic(), busy
+    held = scene.proxy.hold("EndTxn", transactional_id=identity)
+    options = PublisherOptions(transactional_id=identity, request_timeout=2.0)
+    with scene.client.publisher(scene.connection, options=options) as publisher:
+        publisher.begin()
+        publisher.send(Message(topic, b"first"))
+        assert publisher.commit() == "committed"
+        held.wait()
+
+    def busy_at_first(answer: bytes, *given: object, **named: object) -> Any:
+        nonlocal left
+        decoded = codec.decode(answer, *given, **named)
+        left -= 1
+        if left >= 0:
+            decoded.error_code = NotCoordinatorError.errno
+        return decoded
+
+    monkeypatch.setattr(fault, "codec", SimpleNamespace(is_answered=codec.is_answered, decode=busy_at_first))
+    (answer,) = held.release(seconds=0.5, not_yet=[NotCoordinatorError.errno])
+    assert (answer.error_code == NotCoordinatorError.errno) == (busy == 1_000)
+    assert busy - left >= 3
 
 
 # -- connections --------------------------------------------------------------------------------------------

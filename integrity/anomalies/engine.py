@@ -87,8 +87,8 @@ def check(
     Several directories are the parts of one history (one run's publishers and readers on several machines) and are
     judged together; their publishers and readers must have different numbers. ``checks`` defaults to all there are,
     ``examples`` is the greatest number of examples for each anomaly. ``memory`` is DuckDB's limit ('900MB', '2GB') and
-    ``threads`` how many it uses (one for each core, four at most): for a history that is not small (integrity.history.database).
-    Raises :class:`HistoryUnreadable`.
+    ``threads`` how many it uses (one for each core, four at most): for a history that is not small
+    (integrity.history.database). Raises :class:`HistoryUnreadable`.
     """
     if not directories:
         raise HistoryUnreadable("no history directory was named")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-from integrity.clients import Message, Publisher
+from integrity.clients import Message, NotAcknowledged, Publisher
 from integrity.clients.base import Partition
 from integrity.errors import SuiteError
 from integrity.faults.network import Fault, Proxy
@@ -38,6 +38,9 @@ OPEN_SECONDS = 60.0
 #: Seconds after which a broker gives up a transaction that nobody ends, before timeout_factor.
 TIMEOUT_SECONDS = 2.0
 
+#: How often a transaction is begun that may be given up before there is a message of it in each partition.
+TRIES = 3
+
 #: Seconds for the broker to notice it; by default it looks every ten seconds.
 NOTICE_SECONDS = 60.0
 
@@ -49,6 +52,8 @@ class Isolation:
         self._scene = scene
         self._id = f"transactions-{uuid.uuid4().hex[:8]}"
         self._publisher: Publisher | None = None
+        #: Those whose transaction was given up before it was what it was to be.
+        self._too_late: list[Publisher] = []
         #: Where the first message of the open transaction stands in each partition.
         self._first: dict[Partition, int] = {}
         #: What became of its commit, and what the publisher was told, when it tried to commit after all; and how many
@@ -111,8 +116,7 @@ class Isolation:
 
     def time_out(self) -> None:
         """Leave a transaction open until the broker has given it up, others publishing behind it meanwhile."""
-        seconds = TIMEOUT_SECONDS
-        self.leave_open(transaction_timeout=seconds, delivery_timeout=seconds, request_timeout=seconds)
+        self._leave_open_for(TIMEOUT_SECONDS)
         publishers.publish(self._scene, MESSAGES)
         with self._scene.driver.admin(self._scene.connection) as admin:
             topics = self._scene.topics
@@ -125,6 +129,22 @@ class Isolation:
                 )
             except WaitTimeout as timeout:
                 raise AssertionError(f"a transaction that had timed out stayed open: {timeout}") from timeout
+
+    def _leave_open_for(self, seconds: float) -> None:
+        """Leave one open that times out so soon; another one where the machine is too busy to get as far by then."""
+        for tries_left in reversed(range(TRIES)):
+            try:
+                # Neither client takes longer bounds than the transaction's own.
+                self.leave_open(transaction_timeout=seconds, delivery_timeout=seconds, request_timeout=seconds)
+            except (NotAcknowledged, *self._scene.driver.errors):
+                if not tries_left:
+                    raise
+                if self._publisher is not None:
+                    self._too_late.append(self._publisher)
+                self._publisher, self._id = None, f"transactions-{uuid.uuid4().hex[:8]}"
+                self._first.clear()
+            else:
+                return
 
     def hand_over(self) -> None:
         """Leave a transaction open, and let a successor with the same transactional id begin, which commits its own."""
@@ -185,5 +205,4 @@ class Isolation:
 
     def close(self) -> None:
         """The scenario is over."""
-        if self._publisher is not None:
-            end_all_open(self._scene, [self._publisher])
+        end_all_open(self._scene, [*self._too_late, *filter(None, [self._publisher])])

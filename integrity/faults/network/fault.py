@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kafka.protocol.api_message import ApiMessage
 
 from integrity.faults.network import codec, wire
 from integrity.faults.network.exchange import Struck
-from integrity.waiting import scaled, wait_until
+from integrity.waiting import WaitTimeout, scaled, wait_until
 
 if TYPE_CHECKING:
     from integrity.faults.network.proxy import Proxy
@@ -79,16 +81,29 @@ class Held(Fault):
         """What is held now, decoded."""
         return [codec.decode(frame, head.api, head.version, request=True) for head, frame in list(self._kept)]
 
-    def release(self, seconds: float = RELEASE_SECONDS) -> list[Any]:
+    def release(self, seconds: float = RELEASE_SECONDS, not_yet: Collection[int] = ()) -> list[Any]:
         """Send all that is held to its broker, each on a new connection; returns the answers, decoded (None: acks=0).
 
-        Raises OSError when the broker cannot be reached or does not answer in time.
+        not_yet: error codes by which a broker says that it cannot tell at this moment: it is sent the same once more,
+        for so many seconds. Raises OSError when the broker cannot be reached or does not answer in time.
         """
         answers = []
         while self._kept:
             head, frame = self._kept.pop(0)
-            wants = codec.is_answered(frame, head)
-            answer = wire.send(self._proxy.links[head.link].broker, frame, scaled(seconds), answered=wants)
-            answers.append(codec.decode(answer, head.api, head.version, request=False) if answer else None)
+            answers.append(self._send(head, frame, seconds, not_yet))
             self._proxy.listener("network", "request released", str(head))
         return answers
+
+    def _send(self, head: codec.Head, frame: bytes, seconds: float, not_yet: Collection[int]) -> Any:
+        """The last answer, once it is another one than ``not_yet`` or the seconds are over."""
+        wants, decoded = codec.is_answered(frame, head), None
+
+        def answered() -> bool:
+            nonlocal decoded
+            answer = wire.send(self._proxy.links[head.link].broker, frame, scaled(seconds), answered=wants)
+            decoded = codec.decode(answer, head.api, head.version, request=False) if answer else None
+            return not not_yet or decoded is None or decoded.error_code not in not_yet
+
+        with suppress(WaitTimeout):  # whoever has released it is told what was answered
+            wait_until(answered, what=f"another answer to {head}", seconds=seconds, check=self._proxy.check)
+        return decoded
