@@ -27,7 +27,8 @@ from docker.errors import APIError
 from integrity.brokers import administration, docker, kinds, probe
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.choice import Brokers, Choice
-from integrity.brokers.docker import DATA, DockerBroker, environment
+from integrity.brokers.docker import DATA, DockerBroker
+from integrity.brokers.docker_image import environment
 from integrity.brokers.engine import LABEL, OWN_IMAGES, full_name
 from integrity.errors import NotPossible, Unavailable
 from integrity.faults import process

@@ -8,7 +8,6 @@ a restart starts the same container again.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -17,11 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from integrity.brokers import container_files, kraft
-from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed, require_older
+from integrity.brokers import container_files, docker_image, kraft
+from integrity.brokers.base import Broker, BrokerConfig, BrokerFailed
+from integrity.brokers.docker_image import environment
 from integrity.brokers.engine import (
     LABEL,
-    OWN_IMAGES,
     can_pull,
     engine,
     full_name,
@@ -31,10 +30,9 @@ from integrity.brokers.engine import (
     remove_leftovers,
     remove_volume,
 )
-from integrity.errors import NotPossible, Unavailable
 from integrity.waiting import scaled
 
-__all__ = ["DockerBroker", "can_pull", "engine", "environment", "has_image", "obtain_image", "remove_leftovers"]
+__all__ = ["DockerBroker", "can_pull", "engine", "has_image", "obtain_image", "remove_leftovers"]
 
 #: Seconds for the engine to freeze a container, and what it says of one try in vain.
 FREEZE_SECONDS = 10.0
@@ -53,15 +51,6 @@ CONTROLLER_PORT = 9093
 #: (That there is none it remembers for 10 s whatever is said here: so says its security file, but for our image.)
 FRESH_NAMES = "-Dsun.net.inetaddr.ttl=1"
 
-#: Images whose tags are Kafka's versions, from any registry. Others count for themselves: cp-kafka 8.1 is Kafka 4.1.
-KAFKAS_TAGS = re.compile(rf"(.+/)?(apache/kafka|apache/kafka-native|{OWN_IMAGES}kafka)")
-
-#: These have no such folder as DATA, so the volume there is root's, and whoever writes to it has to be root.
-WITHOUT_DATA = re.compile(r"(.+/)?apache/kafka-native([:@].*)?")
-
-#: Of an image's full name; behind a tag may be the digest that it had once, which is no other version's.
-IMAGE_PARTS = re.compile(r"(?P<name>[^@]+?)(?::(?P<tag>[^:/@]+))?(?:@.*)?")
-
 #: Seconds for which "it is running" is believed while it should be; asking the engine at every look of a wait would
 #: slow the start.
 LOOK_SECONDS = 0.25
@@ -78,21 +67,6 @@ class _Run(Protocol):
     def id(self) -> str: ...
 
     def release_port(self, port: int) -> None: ...
-
-
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The variables that stand for server properties: ``log.dirs`` is ``KAFKA_LOG_DIRS``.
-
-    A dot becomes ``_``, an underscore ``__``, a dash ``___``, as the images undo it. Raises ValueError for
-    a name with capital letters, which no variable can stand for.
-    """
-    variables = {}
-    for name, value in settings.items():
-        if name != name.lower():
-            raise ValueError(f"the property {name} has capital letters: no KAFKA_* variable stands for it")
-        key = name.replace("_", "__").replace("-", "___").replace(".", "_")
-        variables[f"KAFKA_{key.upper()}"] = value
-    return variables
 
 
 class DockerBroker(Broker):
@@ -200,23 +174,8 @@ class DockerBroker(Broker):
 
     # -- what happens to it -------------------------------------------------------------------------
     def become(self, version: str | None) -> None:
-        self.recreate(self._own_image if version is None else self._image_of(version))
-
-    def _image_of(self, version: str) -> str:
-        """The image of another version: the same name with that tag. Raises NotPossible where it cannot be had."""
-        parts = IMAGE_PARTS.fullmatch(self._own_image)
-        name, tag = (parts["name"], parts["tag"] or "") if parts is not None else (self._own_image, "")
-        if not KAFKAS_TAGS.fullmatch(name):
-            raise NotPossible(f"the tags of this image are not Kafka's versions: {self._own_image}")
-        if not re.fullmatch(r"\d+\.\d+\.\d+", tag):
-            raise NotPossible(f"the image {self._own_image} has no tag that names Apache Kafka's version")
-        require_older(version, tag)
-        image = f"{name}:{version}"
-        try:
-            obtain_image(image)
-        except Unavailable as error:
-            raise NotPossible(str(error)) from error
-        return image
+        own = self._own_image
+        self.recreate(own if version is None else docker_image.of_version(own, version))
 
     def recreate(self, image: str | None = None) -> None:
         """Remove the container of a broker that is down; the next start makes a new one on the same data.
@@ -258,7 +217,7 @@ class DockerBroker(Broker):
         # with_bind_ports knows no address and would publish on every interface.
         container.ports[f"{self._port}/tcp"] = ("127.0.0.1", self._port)
         # The network is named because testcontainers otherwise looks for one the suite itself might be in.
-        root = {"user": "0:0"} if WITHOUT_DATA.fullmatch(self._image) else {}
+        root = {"user": "0:0"} if docker_image.has_no_data(self._image) else {}
         container.with_kwargs(labels=self._labels, network="bridge", **root)
         self._started = container
         try:

@@ -8,7 +8,6 @@ restart takes as long as it would without them, but for the moment in which a fa
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -17,10 +16,11 @@ from itertools import chain
 from integrity.brokers.commands import COMMAND_SECONDS
 from integrity.brokers.external import GONE_SECONDS, READY_SECONDS
 from integrity.clients import Publisher, Reader, wire
-from integrity.clients.base import Partition, ReaderOptions
+from integrity.clients.base import ReaderOptions
 from integrity.endings import end_all
-from integrity.scene import PUBLISH_SECONDS, Scene
+from integrity.scene import PUBLISH_SECONDS
 from integrity.scenes import stalls
+from integrity.scenes.at_work import AtWork
 from integrity.scenes.following import Following
 from integrity.scenes.sending import MOST_HURRIED, MOST_UNSETTLED, NO_HURRY, SMALL_BURST, Hurry, Sending
 from integrity.scenes.stalls import Stuck
@@ -57,18 +57,8 @@ NOTICE_SECONDS = 3.0
 FETCH_SECONDS = 0.5
 
 
-class Load:
-    """Publishers and readers at work on the scene's topics: a part of the scene.
-
-    acknowledged, rejected, open: how many messages so far, over all publishers.
-    """
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._publishing: list[Worker] = []
-        self._reading: list[Worker] = []
-        self._sending: list[Sending] = []
-        self._following: list[Following] = []
+class Load(AtWork):
+    """Publishers and readers at work on the scene's topics, and what is expected of them: a part of the scene."""
 
     # -- at work --------------------------------------------------------------------------------------
     def publish(self, publishers: int = 1, *, size: int = MESSAGE_BYTES, **options: object) -> None:
@@ -112,10 +102,6 @@ class Load:
 
         return Worker(self._scene, name, run)
 
-    def _places(self) -> list[Partition]:
-        """Every partition there is now; clients at work may learn late, or never, of those that are added."""
-        return [(topic, number) for topic in self._scene.topics for number in range(self._scene.partitions[topic])]
-
     @staticmethod
     def _follow(following: Following, reader: Reader, worker: Worker) -> None:
         while not worker.stopping.is_set():
@@ -126,37 +112,6 @@ class Load:
     def client_id(index: int) -> str:
         """What the publisher with this index calls itself to the brokers."""
         return f"publisher-at-work-{index + 1}"
-
-    @property
-    def _workers(self) -> list[Worker]:
-        return self._publishing + self._reading
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether anybody is at work."""
-        return bool(self._workers)
-
-    @property
-    def acknowledged(self) -> int:
-        return self._count("acknowledged")
-
-    @property
-    def rejected(self) -> int:
-        """Messages that were surely not appended."""
-        return self._count("rejected")
-
-    @property
-    def open(self) -> int:
-        """Messages sent and neither acknowledged nor given up."""
-        return self._count("open")
-
-    def _count(self, outcome: str) -> int:
-        return sum(sending.counts[outcome] for sending in self._sending)
-
-    def check(self) -> None:
-        """Raise what any of the clients has raised, or that a broker has died on its own."""
-        for worker in self._workers:
-            worker.check()
 
     def wait_for_progress(self, besides: int | None = None, since: Mapping[str, int] | None = None) -> None:
         """Wait until every publisher and every reader has got further than it is now.
@@ -194,13 +149,6 @@ class Load:
         so far. Nobody is at work any more then.
         """
         return stalls.going_on(self._scene, self._account, self._give_up)
-
-    def _account(self) -> str:
-        """What became of the sends so far."""
-        if not self._sending:
-            return ""
-        told = ", ".join(f"{self._count(outcome):,} {outcome}" for outcome in self._sending[0].counts)
-        return f"messages of the publishers at work: {told}; errors so far: {self.errors()}"
 
     def _watch(self) -> Callable[[], None]:
         """A check for a wait for progress: raises what the clients have raised, or Stuck."""
@@ -390,10 +338,6 @@ class Load:
         """Wait for what the clients come to by themselves. Raises WaitTimeout, or what one of them has raised."""
         wait_until(condition, what=what, seconds=PROGRESS_SECONDS, check=self.check, detail=detail)
 
-    def _nudge(self) -> None:
-        for worker in self._workers:
-            worker.nudge()
-
     def begin_nothing_more(self) -> None:
         """Let everybody only finish what is under way, and do not wait for that."""
         for worker in self._workers:
@@ -430,11 +374,3 @@ class Load:
     def close(self) -> None:
         """The scenario is over, however it went."""
         self.finish()
-
-    def _standing(self) -> dict[str, int]:
-        standing = {sending.name: sending.counts["acknowledged"] for sending in self._sending}
-        return standing | {f"reader {following.number}": following.seen for following in self._following}
-
-    def errors(self) -> dict[str, int]:
-        """Every error a send ended with, in the words of the client, and how often."""
-        return dict(sum((Counter(sending.publisher.errors) for sending in self._sending), Counter()))
