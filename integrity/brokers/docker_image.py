@@ -12,7 +12,7 @@ from integrity.errors import NotPossible, Unavailable
 #: Images whose tags are Kafka's versions, from any registry. Others count for themselves: cp-kafka 8.1 is Kafka 4.1.
 KAFKAS_TAGS = re.compile(rf"(.+/)?(apache/kafka|apache/kafka-native|{OWN_IMAGES}kafka)")
 
-#: These have no such folder as the volume's place, so the volume there is root's, and whoever writes to it has to be root.
+#: These have no folder where the volume is, which is root's therefore: whoever writes to it has to be root.
 WITHOUT_DATA = re.compile(r"(.+/)?apache/kafka-native([:@].*)?")
 
 #: Of an image's full name; behind a tag may be the digest that it had once, which is no other version's.
