@@ -47,7 +47,8 @@ NOT_ALLOWED = (40, 44)
 
 #: What every topic is given whose own settings do not say otherwise: Kafka's defaults, which somebody's cluster may
 #: have changed. The publisher's timestamps, which must come back as all else does, and batches of up to a megabyte.
-TOPIC = {"message.timestamp.type": "CreateTime", "max.message.bytes": "1048588"}
+LIMIT = {"max.message.bytes": "1048588"}
+TOPIC = {"message.timestamp.type": "CreateTime"} | LIMIT
 
 #: Server properties and their values.
 ServerSettings = frozenset[tuple[str, str]]
@@ -63,6 +64,15 @@ class Part(Protocol):
 
 
 P = TypeVar("P", bound=Part)
+
+
+def _require_the_like(told: Mapping[str, str]) -> None:
+    """Raise NotPossible, with the setting, where a topic has others than TOPIC that matter, as far as is told."""
+    stamped, largest = told.get("message.timestamp.type"), told.get("max.message.bytes")
+    if stamped not in (None, TOPIC["message.timestamp.type"]):
+        raise NotPossible(f"the cluster allows no other message.timestamp.type than its own, {stamped}")
+    if largest is not None and int(largest) < int(TOPIC["max.message.bytes"]):
+        raise NotPossible(f"the cluster allows no other max.message.bytes than its own, {largest}")
 
 
 class Scene:
@@ -209,7 +219,8 @@ class Scene:
         """Make the topic of that name on the cluster, with as many replicas as it can have.
 
         Where the owner of somebody's cluster does not allow the settings of TOPIC, its own defaults have to do. Raises
-        NotPossible where the owner's rules (create.topic.policy.class.name) allow no such topic.
+        NotPossible where the owner's rules (create.topic.policy.class.name) allow no such topic, or the defaults are
+        others: messages would not come back as they were sent, or not be taken.
         """
         refusals = []
         for chosen in (TOPIC | dict(configs), configs):
@@ -219,8 +230,10 @@ class Scene:
                 if self.broker.kind != "external" or code_of(error) not in NOT_ALLOWED:
                     raise
                 refusals.append(error)
-            else:
-                return
+                continue
+            if refusals:
+                _require_the_like(admin.configs(topic))
+            return
         [*_, last] = refusals
         raise NotPossible(f"the cluster does not allow a topic such as {topic}: {one_line(last)}") from last
 

@@ -2,6 +2,7 @@
 
 from behave import given, register_type
 
+from integrity.scene import LIMIT
 from integrity.scenes import cleaning, keepsakes
 from integrity.vocabulary import count
 
@@ -10,9 +11,13 @@ register_type(Count=count)
 
 @given("a topic with {partitions:Count} partitions")
 @given("a topic with {partitions:Count} partition")
-@given("a topic with {partitions:Count} partition that takes no batch over a megabyte")
 def a_topic(context, partitions):
     context.scene.create_topic(partitions)
+
+
+@given("a topic with {partitions:Count} partition that takes no batch over a megabyte")
+def a_topic_with_a_limit(context, partitions):
+    context.scene.create_topic(partitions, **LIMIT)
 
 
 @given("a topic that keeps messages of any age")

@@ -200,11 +200,13 @@ def test_what_was_answered_while_a_role_was_looked_up_is_not_under_way_at_the_fa
 def test_a_transaction_that_times_out_before_it_is_what_it_is_to_be_is_followed_by_another(monkeypatch, late) -> None:
     """The broker gives it up two seconds after its begin, whether or not its publisher was as quick."""
     begun: list[str] = []
+    closed: list[int] = []
     isolation = Isolation(SimpleNamespace(driver=SimpleNamespace(errors=(KafkaTimeoutError,))))
 
     def leave_open(**_: object) -> None:
         begun.append(isolation._id)
-        isolation._publisher = SimpleNamespace(number=len(begun))
+        number = len(begun)
+        isolation._publisher = SimpleNamespace(number=number, close=lambda: closed.append(number))
         isolation._first["t", 0] = len(begun)
         if len(begun) <= late:
             raise KafkaTimeoutError("on purpose")
@@ -216,4 +218,4 @@ def test_a_transaction_that_times_out_before_it_is_what_it_is_to_be_is_followed_
     if late < TRIES:
         assert isolation._open.number == late + 1
         assert isolation._first == {("t", 0): late + 1}
-        assert [publisher.number for publisher in isolation._too_late] == list(range(1, late + 1))
+        assert closed == list(range(1, late + 1)), "theirs are to be recorded as aborted"

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from integrity.clients import wire
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import wait_until
 
@@ -95,6 +94,8 @@ class Admin(ABC):
 
     def _told(self, topic: str) -> list[dict[int, int]]:
         """The topic's leaders as each broker tells them, see ``wire.leaders``; where one does not answer, no leader."""
+        from integrity.clients import wire  # with it comes kafka-python, which not every client is
+
         try:
             return wire.leaders(self.connection.bootstrap_servers, self.connection.properties, topic)
         except wire.NoAnswer:

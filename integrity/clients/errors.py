@@ -42,6 +42,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from integrity.clients.types import Connection
 from integrity.errors import NotPossible
 from integrity.history.columns import REJECTED, UNKNOWN
 
@@ -116,11 +117,14 @@ def code_of(error: Exception) -> int | None:
 
 
 @contextmanager
-def within_limits(what: str, milliseconds: int) -> Iterator[None]:
-    """Within, a client asks for a time-out. Raises NotPossible, with the setting, where the brokers do not take it."""
+def within_limits(connection: Connection, what: str, milliseconds: int) -> Iterator[None]:
+    """Within, a client asks for a time-out. Raises NotPossible, with the setting, where somebody's brokers do not take
+    it; of the suite's own, which all take it, the error is passed through."""
     try:
         yield
     except Exception as error:
+        if not connection.prefix or isinstance(error, OSError):  # the system's numbers are others
+            raise
         why = LIMITS.get(code_of(error))
         # For a producer id kafka-python 3.0.12 raises an error of no code, with the broker's in its words.
         why = why or next((limit for code, limit in LIMITS.items() if f"[Error {code}]" in str(error)), None)

@@ -15,7 +15,7 @@ from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import order, publishers
 from integrity.scenes.load import Load
 from integrity.scenes.threads import run_together
-from integrity.scenes.transactions import end_all_open
+from integrity.scenes.transactions import OPEN_SECONDS, end_all_open
 from integrity.scenes.wire import Wire, proven
 from integrity.scenes.words import place
 from integrity.waiting import WaitTimeout, wait_until
@@ -31,9 +31,9 @@ CUTS: tuple[Callable[..., Fault], ...] = (Proxy.cut_before, Proxy.cut_inside, Pr
 #: kafka-python and of librdkafka.
 REFUSED = r"(?i)fenced|producer.?epoch|(txn|transaction).?state"
 
-#: Seconds, before timeout_factor, for which a transaction may be open while others publish behind it. No longer than
-#: that takes on a slow machine: brokers may have been told to take no long ones.
-OPEN_SECONDS = 60.0
+#: Seconds, before timeout_factor, for which a transaction may be open while others publish behind it on somebody's
+#: cluster: no longer than that takes on a slow machine, as brokers may have been told to take no long ones.
+OPEN_SECONDS_THERE = 60.0
 
 #: Seconds after which a broker gives up a transaction that nobody ends, before timeout_factor.
 TIMEOUT_SECONDS = 2.0
@@ -52,8 +52,6 @@ class Isolation:
         self._scene = scene
         self._id = f"transactions-{uuid.uuid4().hex[:8]}"
         self._publisher: Publisher | None = None
-        #: Those whose transaction was given up before it was what it was to be.
-        self._too_late: list[Publisher] = []
         #: Where the first message of the open transaction stands in each partition.
         self._first: dict[Partition, int] = {}
         #: What became of its commit, and what the publisher was told, when it tried to commit after all; and how many
@@ -108,7 +106,8 @@ class Isolation:
     # -- one that is left open --------------------------------------------------------------------------------
     def leave_open(self, **options: object) -> None:
         """Begin a transaction with a message in each partition, each acknowledged, and leave it there."""
-        self._publisher = self._make(self._id, **({"transaction_timeout": OPEN_SECONDS} | options))
+        seconds = OPEN_SECONDS_THERE if self._scene.broker.kind == "external" else OPEN_SECONDS
+        self._publisher = self._make(self._id, **({"transaction_timeout": seconds} | options))
         self._publisher.begin()
         for topic, number in order.scene_partitions(self._scene):
             receipt = self._publisher.send_and_wait(Message(topic, b"open", partition=number), PUBLISH_SECONDS)
@@ -140,7 +139,7 @@ class Isolation:
                 if not tries_left:
                     raise
                 if self._publisher is not None:
-                    self._too_late.append(self._publisher)
+                    self._publisher.close()  # its transaction is recorded as aborted, which the broker sees to
                 self._publisher, self._id = None, f"transactions-{uuid.uuid4().hex[:8]}"
                 self._first.clear()
             else:
@@ -205,4 +204,5 @@ class Isolation:
 
     def close(self) -> None:
         """The scenario is over."""
-        end_all_open(self._scene, [*self._too_late, *filter(None, [self._publisher])])
+        if self._publisher is not None:
+            end_all_open(self._scene, [self._publisher])

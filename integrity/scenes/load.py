@@ -372,5 +372,7 @@ class Load(AtWork):
                 numbers[name] = count + int(numbers.get(name, 0))
 
     def close(self) -> None:
-        """The scenario is over, however it went."""
+        """The scenario is over, however it went. Where its broker is down, nobody is waited for: they would try on."""
+        if self._workers and self._scene.broker.started_at is None:
+            self._give_up()
         self.finish()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from integrity.clients import Message, Publisher
@@ -14,18 +15,23 @@ from integrity.scenes.threads import run_together
 #: Small batches (bytes), so that publishers at work together take turns in a partition.
 SMALL_BATCH = 8 << 10
 
-#: The settings of a topic by which a broker refuses messages for their timestamps' age (ms); the second one's name was
-#: in use up to Kafka 3.9. None is refused by default.
-MOST_AGE = ("message.timestamp.before.max.ms", "message.timestamp.difference.max.ms")
+#: What a publisher is told whose dated messages are refused, in the words of kafka-python and of librdkafka, which does
+#: not say why a record is not valid.
+TOO_OLD = re.compile(r"(?i)invalid.?timestamp|timestamp .*out of range|INVALID_RECORD")
+
+#: So many different errors of a publisher are told: each of a hundred messages may have one of its own.
+MOST_ERRORS = 3
 
 
 def acknowledged(publisher: Publisher, count: int, seconds: float = PUBLISH_SECONDS) -> None:
     """Wait for the outcome of ``count`` sends. Raises AssertionError when any of them is not acknowledged."""
     publisher.flush(seconds)
     if publisher.counts["acknowledged"] != count:
+        more = len(publisher.errors) - MOST_ERRORS
         raise AssertionError(
             f"not all of {count:,} messages of publisher {publisher.id} were acknowledged: "
-            f"{publisher.counts}, errors {dict(publisher.errors)}"
+            f"{publisher.counts}, errors {dict(Counter(publisher.errors).most_common(MOST_ERRORS))}"
+            + (f" and {more} more" if more > 0 else "")
         )
 
 
@@ -67,29 +73,19 @@ def publish_together(
     run_together([one] * publishers, failed=barrier.abort)
 
 
-def _require_age(scene: Scene, messages: Iterable[Message]) -> None:
-    """Raise NotPossible, with the setting, where a topic of these messages takes none with so old a timestamp."""
-    oldest: dict[str, int] = {}
-    for message in messages:
-        if message.timestamp is not None:
-            oldest[message.topic] = min(message.timestamp, oldest.get(message.topic, message.timestamp))
-    if not oldest:
-        return
-    now = time.time_ns() // 1_000_000
-    with scene.driver.admin(scene.connection) as admin:
-        for topic, timestamp in oldest.items():
-            configs = admin.configs(topic)
-            for name in MOST_AGE:
-                if name in configs and now - timestamp > int(configs[name]):
-                    raise NotPossible(f"the cluster takes no message as old as these: {name} is {configs[name]}")
-
-
 def send(scene: Scene, messages: Iterable[Message], **options: object) -> None:
     """One publisher sends these messages; all must be acknowledged. options: of PublisherOptions.
 
-    Raises NotPossible where the brokers refuse messages as old as these.
+    Raises NotPossible where somebody's brokers refuse messages as old as these.
     """
     messages = list(messages)
-    _require_age(scene, messages)
+    are_dated = any(message.timestamp is not None for message in messages)
     with scene.driver.publisher(scene.connection, scene.recorder, **options) as publisher:
-        acknowledged(publisher, publisher.send_many(messages))
+        sent = publisher.send_many(messages)
+        try:
+            acknowledged(publisher, sent)
+        except AssertionError as error:
+            if are_dated and scene.broker.kind == "external" and any(map(TOO_OLD.search, publisher.errors)):
+                why = "message.timestamp.before.max.ms (message.timestamp.difference.max.ms before Kafka 3.6)"
+                raise NotPossible(f"the cluster takes no messages as old as these, by its {why}") from error
+            raise

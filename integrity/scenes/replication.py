@@ -234,7 +234,7 @@ class Replication:
 
         def right_before() -> None:
             check()
-            led.extend(self.led_by(node))
+            led[:] = self.led_by(node)
 
         if role == GROUP_COORDINATOR:
             self._scene.part(Commits).commit(node)

@@ -83,7 +83,7 @@ class ConfluentPublisher(Publisher):
             same_batch=options.idempotent or options.transactional_id is not None,
         )
         if options.transactional_id is not None:
-            with within_limits("transaction", options.transaction_ms):
+            with within_limits(connection, "transaction", options.transaction_ms):
                 attended(lambda: self._producer.init_transactions(scaled(30.0)), connection.check)
         elif options.idempotent:
             # Lets librdkafka fetch its producer id over the bootstrap connection. Were a message handed over first,

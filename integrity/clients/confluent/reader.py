@@ -191,7 +191,7 @@ class ConfluentReader(Reader):
             # A batch whose checksum is wrong: librdkafka asks for it again for ever.
             raise DamagedMessages(error)
         elif error.fatal() or (not error.retriable() and error.code() > 0):
-            with within_limits("group session", self.options.session_ms(self.connection)):
+            with within_limits(self.connection, "group session", self.options.session_ms(self.connection)):
                 raise KafkaException(error)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:

@@ -144,7 +144,7 @@ class KafkaPythonPublisher(Publisher):
         self._taken = 0
         if options.transactional_id is not None:
             try:
-                with within_limits("transaction", options.transaction_ms):
+                with within_limits(connection, "transaction", options.transaction_ms):
                     attended(self._producer.init_transactions, connection.check)
             except BaseException:
                 self._producer.close(timeout=0)  # nobody else can: nobody is given this publisher

@@ -91,7 +91,7 @@ class KafkaPythonReader(Reader):
 
     def drain(self, seconds: float, keep: list[Record] | None = None, limit: int | None = None) -> int:
         try:
-            with within_limits("group session", self.options.session_ms(self.connection)):
+            with within_limits(self.connection, "group session", self.options.session_ms(self.connection)):
                 batches = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
         except KafkaConnectionError:
             # A member's look for its coordinator met a broker that was going down, and kafka-python lets that through.
