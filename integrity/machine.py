@@ -18,11 +18,15 @@ CONTROL_GROUPS = Path("/sys/fs/cgroup")
 #: Which groups this process is in: a line ``number:controllers:path`` each; version 2 names no controllers.
 OWN_GROUPS = Path("/proc/self/cgroup")
 
-#: By version: a group's limit, what it uses, and what of that the system would give up (the name in memory.stat).
+#: By version: a group's limit, what it uses, and what of that the system would give up (the names in memory.stat).
 MEMORY_FILES = (
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ("memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable")),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
 )
+
+#: What comes of a file that is missing, cannot be read or has something else in it: a sandbox imitates a part of them,
+#: and a group may go while it is looked at. A limit that is not told cannot be kept, and is no reason not to begin.
+_NOT_TOLD = (OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -51,33 +55,51 @@ def _groups(control_groups: Path, own: Path) -> Iterator[Path]:
 
     A container may see itself at the top and hear the path that it has outside: what is not there is passed over.
     """
-    if not own.exists():  # not Linux
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:  # not Linux, or a sandbox without it
         return
-    for line in own.read_text().splitlines():
+    for line in lines:
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             inner = PurePosixPath(path.lstrip("/"))
             for each in (inner, *inner.parents):
-                if (folder := control_groups / controller / each).is_dir():
+                if os.path.isdir(
+                    folder := control_groups / controller / each
+                ):  # a Path's own raises where it may not look
                     yield folder
 
 
 def _processors(group: Path, otherwise: float) -> float:
     """As many as the group may keep busy: microseconds of work in each period of so many."""
-    if (both := group / "cpu.max").exists():
-        quota, period = both.read_text().split()
-    elif (old := group / "cpu.cfs_quota_us").exists():
-        quota, period = old.read_text().strip(), (group / "cpu.cfs_period_us").read_text()
-    else:
+    try:
+        if (both := group / "cpu.max").exists():
+            quota, period = both.read_text().split()
+        elif (old := group / "cpu.cfs_quota_us").exists():
+            quota, period = old.read_text().strip(), (group / "cpu.cfs_period_us").read_text()
+        else:
+            return otherwise
+        return otherwise if quota in ("max", "-1") else int(quota) / int(period)
+    except _NOT_TOLD:
         return otherwise
-    return otherwise if quota in ("max", "-1") else int(quota) / int(period)
 
 
 def _memory(group: Path, otherwise: int) -> int:
     """Bytes that the group may still take."""
-    for limit, used, given_up in MEMORY_FILES:
-        if (group / limit).exists() and (most := (group / limit).read_text().strip()) != "max":
-            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-            kept = int((group / used).read_text()) - int(stat.get(given_up, 0))
-            return max(int(most) - kept, 0)
+    try:
+        for limit, used, given_up in MEMORY_FILES:
+            if (group / limit).exists() and (most := (group / limit).read_text().strip()) != "max":
+                stat = _statistics(group / "memory.stat")
+                kept = int((group / used).read_text()) - sum(stat.get(name, 0) for name in given_up)
+                return max(int(most) - kept, 0)
+    except _NOT_TOLD:
+        pass
     return otherwise
+
+
+def _statistics(file: Path) -> dict[str, int]:
+    """Bytes by name; nothing where there is no such file, as in gVisor."""
+    try:
+        return {name: int(value) for name, value in map(str.split, file.read_text().splitlines())}
+    except _NOT_TOLD:
+        return {}

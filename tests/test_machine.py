@@ -23,13 +23,13 @@ V2 = {
     "cpu.max": "150000 100000\n",
     "memory.max": f"{4 * GIB}\n",
     "memory.current": f"{3 * GIB}\n",
-    "memory.stat": f"anon {GIB}\nfile {2 * GIB}\ninactive_file {GIB}\n",
+    "memory.stat": f"anon {2 * GIB}\ninactive_file {GIB // 2}\nactive_file {GIB // 4}\nslab_reclaimable {GIB // 4}\n",
 }
 V1_PROCESSORS = {"cpu.cfs_quota_us": "50000\n", "cpu.cfs_period_us": "100000\n"}
 V1_MEMORY = {
     "memory.limit_in_bytes": f"{2 * GIB}\n",
     "memory.usage_in_bytes": f"{GIB}\n",
-    "memory.stat": f"cache {GIB}\ninactive_file 0\ntotal_inactive_file {GIB // 2}\n",
+    "memory.stat": f"cache {GIB}\ninactive_file 0\ntotal_inactive_file {GIB // 4}\ntotal_active_file {GIB // 4}\n",
 }
 
 
@@ -80,6 +80,31 @@ def test_version_1_without_limits(tmp_path: Path) -> None:
 
 def test_a_group_that_has_used_up_its_memory(tmp_path: Path) -> None:
     assert room(tmp_path, "0::/", {".": V2 | {"memory.current": f"{6 * GIB}"}}).memory == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "left_out", "expected"),
+    [
+        (V2, "memory.stat", Room(1.5, GIB)),
+        (V2, "memory.current", Room(1.5, 64 * GIB)),
+        (V1_PROCESSORS | V1_MEMORY, "memory.stat", Room(0.5, GIB)),
+        (V1_PROCESSORS | V1_MEMORY, "memory.usage_in_bytes", Room(0.5, 64 * GIB)),
+        (V1_PROCESSORS | V1_MEMORY, "cpu.cfs_period_us", Room(64, GIB * 3 // 2)),
+    ],
+)
+def test_a_file_that_a_sandbox_leaves_out_is_no_error(tmp_path: Path, files, left_out: str, expected: Room) -> None:
+    """Protects from a run that ends before its first scenario because it wanted to know how much there is (gVisor)."""
+    there = {name: content for name, content in files.items() if name != left_out}
+    assert room(tmp_path, "0::/\n", {".": there}) == expected
+
+
+def test_what_cannot_be_read_or_understood_is_no_error(tmp_path: Path) -> None:
+    """A group that has gone meanwhile has files that cannot be read, as a folder cannot."""
+    (tmp_path / "groups" / "cpu.max").mkdir(parents=True)
+    assert room(tmp_path, "0::/\n", {".": {"memory.max": "what?\n", "memory.current": "1\n"}}) == Room(64, 64 * GIB)
+    (tmp_path / "own").unlink()
+    (tmp_path / "own").mkdir()
+    assert machine.room(tmp_path / "groups", tmp_path / "own") == Room(64, 64 * GIB)
 
 
 def test_this_machines_own_control_groups_can_be_read() -> None:
