@@ -13,13 +13,13 @@ from kafka.protocol.admin import CreateTopicsRequest
 from integrity import progress
 from integrity.brokers import leavings
 from integrity.brokers.base import BrokerFailed
-from integrity.brokers.external import ExternalBroker
+from integrity.brokers.external import THERE_SECONDS, ExternalBroker
 from integrity.clients import driver, properties, security, wire
 from integrity.clients.types import Connection
 from integrity.errors import SuiteError, Unavailable
 from integrity.reports.text import one_line
 from integrity.settings import Settings
-from integrity.waiting import scaled
+from integrity.waiting import WaitTimeout, scaled, wait_until
 
 #: Seconds, before timeout_factor, for the answer whether a topic may be made.
 CREATE_SECONDS = 10.0
@@ -64,18 +64,44 @@ def _left_out(names: Sequence[str]) -> str:
     return ", ".join([*named, f"{others} whose name is none of Kafka's"] if others else named)
 
 
+def _metadata(to: Connection) -> Any:
+    """The cluster's metadata, with a broker at least: one that has only just started knows of none, itself included.
+
+    Raises Unavailable.
+    """
+    seen: list[Any] = []
+
+    def names_a_broker() -> bool:
+        seen[:] = [wire.metadata(to.bootstrap_servers, to.properties)]
+        return bool(seen[0].brokers)
+
+    try:
+        wait_until(names_a_broker, what=f"a broker that {to.bootstrap_servers} knows of", seconds=THERE_SECONDS)
+    except WaitTimeout as timeout:
+        raise Unavailable(
+            f"{to.bootstrap_servers} answers, but knows of no broker, itself included: {timeout}"
+        ) from timeout
+    return seen[0]
+
+
 def _may_create_topics(to: Connection, found: Any) -> None:
     """See that the user may make a run's topics; none is made. found: the cluster's metadata. Raises Unavailable.
 
-    What speaks against this topic alone (its owner's rules, say) is told by the scenarios that it concerns.
+    What speaks against this topic alone (its owner's rules, say) is told by the scenarios that it concerns; so is
+    whatever keeps somebody who has just told of the brokers from answering this.
     """
     name = f"{leavings.prefix(uuid.uuid4().hex)}may-be-made"
-    as_by_default = {"num_partitions": -1, "replication_factor": -1, "assignments": [], "configs": []}
-    topic = CreateTopicsRequest.CreatableTopic(name=name, **as_by_default)
-    request = CreateTopicsRequest[5](topics=[topic], timeout_ms=int(scaled(CREATE_SECONDS) * 1000), validate_only=True)
+    # This version is Kafka 2.0's, and 4's still; later ones are needed only for a number that is the cluster's default.
+    topic = CreateTopicsRequest.CreatableTopic(
+        name=name, num_partitions=1, replication_factor=1, assignments=[], configs=[]
+    )
+    request = CreateTopicsRequest[3](topics=[topic], timeout_ms=int(scaled(CREATE_SECONDS) * 1000), validate_only=True)
     # Before KRaft it alone takes the request; since then any broker does.
-    controller = next((each for each in found.brokers if each.node_id == found.controller_id), found.brokers[0])
-    [answer] = wire.ask(f"{controller.host}:{controller.port}", to.properties, request, CREATE_SECONDS).topics
+    [controller, *_] = [each for each in found.brokers if each.node_id == found.controller_id] or found.brokers
+    try:
+        [answer] = wire.ask(f"{controller.host}:{controller.port}", to.properties, request, CREATE_SECONDS).topics
+    except wire.NoAnswer:
+        return
     if answer.error_code in _NOT_ALLOWED:
         raise Unavailable(
             f"the user that the cluster at {to.bootstrap_servers} lets in may not create topics whose names begin with "
@@ -93,7 +119,7 @@ def check(settings: Settings) -> str:
     to = connection(settings)
     if words := _left_out(security.left_out(to.properties)):
         progress.say(f"Of {settings.client_config} these are left out, the suite chooses them: {words}")
-    found = wire.metadata(to.bootstrap_servers, to.properties)
+    found = _metadata(to)
     for each in found.brokers:
         address = f"{each.host}:{each.port}"
         try:
