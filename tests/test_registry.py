@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from testcontainers.core.config import testcontainers_config
 
+from integrity import progress
 from integrity.brokers import choice, engine, registry
 from integrity.brokers.base import BrokerConfig
 from integrity.brokers.docker import DockerBroker
@@ -106,6 +107,19 @@ def test_a_program_for_credentials_that_is_not_there_is_one_line(told: FakeEngin
     monkeypatch.setenv(registry.VARIABLE, json.dumps({"credHelpers": {"hub.example": name}}))
     with pytest.raises(engine.NoImage, match=rf"cannot be had: .*{name}"):
         engine.obtain_image("hub.example/kafka:1")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "not known"])
+def test_a_program_for_all_registries_that_is_not_there_is_in_nobodys_way(told: FakeEngine, monkeypatch, known) -> None:
+    """Protects a job that has the config.json of somebody's laptop: anybody may pull what is public."""
+    name, said = f"none-{uuid.uuid4().hex}", []
+    monkeypatch.setattr(progress, "say", said.append)
+    content = json.loads(os.environ[registry.VARIABLE]) if known else {}
+    monkeypatch.setenv(registry.VARIABLE, json.dumps(content | {"credsStore": name}))
+    told.answers["/images/create"] = says({"status": "Pulling"})
+    engine.obtain_image("hub.example/kafka:1")
+    assert [each["password"] for each in told.credentials.values()] == ([SECRET] if known else [])
+    assert [line for line in said if name in line and "not asked who to be to hub.example" in line]
 
 
 def test_an_engine_that_fails_is_told_as_before(told: FakeEngine) -> None:

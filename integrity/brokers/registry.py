@@ -6,7 +6,9 @@ import json
 import os
 from typing import Any
 
+from integrity import progress
 from integrity.errors import Unavailable
+from integrity.reports.text import one_line
 
 #: How GitLab hands credentials to its jobs: the content of docker's config.json.
 VARIABLE = "DOCKER_AUTH_CONFIG"
@@ -16,8 +18,10 @@ def credentials(name: str) -> dict[str, Any] | None:
     """What VARIABLE has for the registry of the image with that full name, as docker's library takes it.
 
     None: nothing, and the library looks into docker's config.json by itself. Nobody logs in: a login that is refused
-    would be in the way of an image that the engine has, or that anybody may pull.
-    Raises Unavailable when the value cannot be read, DockerException when a program that it names does not tell.
+    would be in the way of an image that the engine has, or that anybody may pull. So would be a program for all
+    registries (``credsStore``) that is not on this machine, or does not tell: a line says so, and that is all.
+    Raises Unavailable when the value cannot be read, DockerException when a program that it names for this registry
+    (``credHelpers``) does not tell.
     """
     content = os.environ.get(VARIABLE)
     if not content:
@@ -33,4 +37,14 @@ def credentials(name: str) -> dict[str, Any] | None:
         raise Unavailable(
             f"the environment variable {VARIABLE} cannot be read: it is to have the content of docker's config.json"
         ) from None
-    return config.resolve_authconfig(resolve_repository_name(name)[0]) if config else None
+    if config is None:
+        return None
+    host = resolve_repository_name(name)[0]
+    try:
+        return config.resolve_authconfig(host)
+    except DockerException as error:
+        if config.pop("credsStore", None) is None:
+            raise
+        found = config.resolve_authconfig(host)  # a program for this registry is asked once more, and raises again
+        progress.say(f"The credsStore of {VARIABLE} is not asked who to be to {host}: {one_line(error)}")
+        return found
