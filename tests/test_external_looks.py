@@ -163,6 +163,17 @@ def test_without_a_command_a_broker_may_be_away_whose_owner_restarts_it(
         assert heard == [("the cluster", "ready", ""), there]
 
 
+@pytest.mark.parametrize("error", [wire.NoAnswer("slow"), wire.AccessDenied("who?")])
+def test_a_scenario_that_begins_while_nobody_answers_is_told_of_nobody_missing(monkeypatch, tmp_path, error):
+    _answering(monkeypatch, _told_of(1, 2), error)
+    broker = external.ExternalBroker(Connection("somewhere:9092"), note=tmp_path / "note")
+    broker.await_ready()
+    heard = []
+    broker.listener = lambda *event: heard.append(event)
+    broker.begin_scenario()
+    assert heard == []
+
+
 def test_a_cluster_that_has_lost_a_broker_is_not_whole_for_later_features_either(monkeypatch, tmp_path, run):
     """Each feature has an ExternalBroker of its own; the first one's look decides what all of it is."""
     _answering(monkeypatch, _told_of(1, 2, 3), _told_of(1, 2))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from integrity.brokers import external
 from integrity.reports import chart, html, timeline
 from integrity.reports.model import Event, RunFacts, ScenarioFacts
 from tests.report_samples import START, behave, history, project, sample
@@ -322,6 +323,7 @@ def test_the_last_fault_is_what_somebody_did_not_what_came_of_it() -> None:
     killed, ready = Event(at(1), "broker 1", "killed", "SIGKILL"), Event(at(2), "broker 1", "ready")
     assert timeline.last_fault([killed, ready, Event(at(3), "topic", "gone", "orders")]) == killed
     assert timeline.last_fault([killed, ready, Event(at(3), "broker 2", "is the leader")]) == killed
+    assert timeline.last_fault([killed, ready, Event(at(3), "the cluster", external.INCOMPLETE, "brokers")]) == killed
     damaged = Event(at(4), "broker 1", "damaged", "an index")
     assert timeline.last_fault([killed, ready, damaged]) == damaged
     severed, joined = Event(at(5), "broker 1", "cut off"), Event(at(6), "broker 1", "connected")

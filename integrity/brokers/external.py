@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,7 +51,7 @@ PATIENCE_SECONDS = 10.0
 #: The same for a cluster that nobody has taken down, before the first scenario on it: it is not about to start.
 THERE_SECONDS = 60.0
 
-#: The event of a scenario that begins while the cluster's owner has taken a broker away, say.
+#: The event of a scenario that begins while the cluster's owner has taken a broker away, say. Nobody's act here.
 INCOMPLETE = "incomplete"
 
 #: Replicas of a topic, where there are as many brokers.
@@ -181,8 +182,10 @@ class ExternalBroker(Broker):
     def begin_scenario(self) -> None:
         if self._can_go:
             self._leaders.begin()
-        elif not self._is_whole():
-            self.listener(self.label, INCOMPLETE, self._found)
+            return
+        with suppress(Unavailable):  # one slow answer proves nothing, and what is amiss shows at the clients
+            if not self._has_all(self._look()):
+                self.listener(self.label, INCOMPLETE, self._found)
 
     def await_ready(self) -> None:
         """Wait until new clients find it good; see ``_is_good``. Raises BrokerFailed."""
@@ -306,10 +309,13 @@ class ExternalBroker(Broker):
     def _is_whole(self) -> bool:
         """Whether every broker is there that was there at the first look, which is this one if none was before."""
         try:
-            found = self._look()
+            return self._has_all(self._look())
         except Unavailable as error:
             self._found = str(error)
             return False
+
+    def _has_all(self, found: frozenset[int]) -> bool:
+        """Whether these, of a look, are all the brokers there are; those of the first look are."""
         self._nodes = self._nodes or found
         self._found = f"brokers {sorted(found)} are there, of {sorted(self._nodes | found)}"
         return bool(found) and self._nodes <= found

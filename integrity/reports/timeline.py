@@ -38,7 +38,10 @@ ENDS = ("ready", "thawed", "resumed", "healed", "reconnected", "connected", "res
 QUIET = ("started", "starting", "created", "formatted")
 
 #: Events that tell what came of a fault, or what somebody noticed: none of them broke anything.
-SEEN = ("gone", "whole", "has taken over", "has stored", "has every message", "is the ", "refused", "rebalanced")
+SEEN = (
+    "gone", "whole", "incomplete", "has taken over", "has stored", "has every message", "is the ", "refused",
+    "rebalanced",
+)  # fmt: skip
 
 #: The same moment again within this share of the timeline is counted, not drawn again.
 CLOSE = 0.1
