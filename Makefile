@@ -6,11 +6,14 @@ BIN    := $(VENV)/bin
 
 # The options of a run; each is also a -D option of behave (see README.md). Not `?=`: they count on the command line only,
 # since the environment may have them for somebody else, such as the IMAGE that a CI job builds.
+OTHERS := $(foreach name,BROKER IMAGE KAFKA CLIENT ARGS,$(if $(filter environment,$(origin $(name))),$(name)))
 BROKER :=
 IMAGE  :=
 KAFKA  :=
 CLIENT :=
 ARGS   :=
+# Those that were in the environment and have come from here instead: not with `make -e`, which asks for the environment's.
+IGNORED = $(strip $(foreach name,$(OTHERS),$(if $(filter file,$(origin $(name))),$(name))))
 # The benchmark of `make spark`: 0 leaves it out.
 MESSAGES := 10000000
 OPTIONS = $(if $(BROKER),-D broker=$(BROKER)) $(if $(IMAGE),-D image=$(IMAGE)) \
@@ -29,6 +32,7 @@ help: ## this list
 	@echo "  make verify BROKER=docker IMAGE=confluentinc/cp-kafka:latest CLIENT=confluent-kafka ARGS='features/delivery'"
 
 verify: $(VENV)/.installed ## check every promise on a real broker; ARGS='...' is passed to behave
+	@[ -z "$(IGNORED)" ] || echo "taken from make's command line only, ignored: $(IGNORED)" >&2
 	@$(BIN)/python -m behave $(OPTIONS) $(ARGS)
 
 # Half of the tests' time is waiting: three processes keep two processors busy.
@@ -56,10 +60,11 @@ clean: ## remove what the runs made here: .venv, reports, caches of tools
 	rm -rf $(VENV) reports .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Not there either when it is a link to a Python that has gone: what was installed for that one is installed again.
-REMADE := $(if $(shell [ -x $(BIN)/python ] && echo there),,remade)
+# Not there either when it is a link to a Python that has gone, or to a newer one by the same name, which looks for
+# packages in another folder, even for pip: what was installed for the old one is installed again.
+REMADE := $(if $(shell $(BIN)/python -c 'import pip' 2>/dev/null && echo there),,remade)
 .PHONY: remade
-$(VENV)/bin/python:
+$(VENV)/bin/python: $(REMADE)
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed and none was found; install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older" >&2; exit 2; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
