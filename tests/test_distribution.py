@@ -85,6 +85,8 @@ def test_a_download_that_does_not_match_the_lock_is_refused(copy, monkeypatch):
 
 
 def test_no_network_and_an_empty_cache_is_one_line(tmp_path, monkeypatch):
+    for name in (distribution.MIRROR, "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(Unavailable, match="cannot be reached") as caught:
         distribution.fetch("4.3.1", tmp_path)
