@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +37,18 @@ def test_a_folder_that_no_library_can_be_loaded_from_is_one_line(hardened: Path)
             kinds.load("embedded")(Settings(), run)
     finally:
         run.end()
+
+
+def test_the_line_does_not_need_root_to_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "ST_NOEXEC", 8, raising=False)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=8))
+    run = Run(tmp_path)
+    try:
+        with pytest.raises(Unavailable, match="which is mounted noexec; set TMPDIR to another place") as caught:
+            kinds.load("embedded")(Settings(), run)
+    finally:
+        run.end()
+    assert "\n" not in str(caught.value)
 
 
 def test_any_other_folder_is_good(tmp_path: Path) -> None:
