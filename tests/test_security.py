@@ -54,6 +54,16 @@ def test_no_properties_are_no_security():
     assert security.left_out({"acks": "all", "ssl.key.password": "x", "client.id": "me"}) == ["acks", "client.id"]
 
 
+def test_what_connections_are_secured_with_is_made_once():
+    """Reading a system's authorities takes longer than a broker's answer, and each look is a connection."""
+    one, other = TLS | SASL | {"security.protocol": "SASL_SSL"}, {"security.protocol": "SSL"}
+    assert security.parse(one).context() is security.parse(dict(one)).context()
+    assert security.kafka_python_arguments(one)["ssl_context"] is security.parse(one).context()
+    unnamed = other | {"ssl.endpoint.identification.algorithm": ""}
+    assert security.parse(other).context().check_hostname
+    assert not security.parse(unnamed).context().check_hostname
+
+
 def test_credentials_reach_both_clients():
     rd, py = security.librdkafka_properties(SASL), security.kafka_python_arguments(SASL)
     assert (rd["sasl.username"], rd["sasl.password"]) == ("alice", SECRETS[0])

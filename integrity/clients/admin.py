@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from integrity.clients.types import Connection, Partition
 from integrity.waiting import wait_until
+
+if TYPE_CHECKING:
+    from kafka.protocol.metadata import MetadataResponse
 
 T = TypeVar("T")
 
@@ -55,8 +58,9 @@ class Admin(ABC):
         """Delete it and wait until no broker's metadata names it any more."""
         self._must_be_own(topic)
         self._delete_topic(topic, seconds)
+        content: set[str] = set()  # what one broker has forgotten it does not come to know again
         wait_until(
-            lambda: self._is_gone(topic),
+            lambda: self._is_gone(topic, content),
             what=f"topic {topic} to be gone",
             seconds=seconds,
             check=self.connection.check,
@@ -81,25 +85,42 @@ class Admin(ABC):
         def led(leaders: Mapping[int, int]) -> bool:
             return sum(leader >= 0 for leader in leaders.values()) == partitions
 
+        content: set[str] = set()
         wait_until(
-            lambda: led(self.leaders(topic)) and all(map(led, self._told(topic))),
+            lambda: led(self.leaders(topic)) and self._every_broker_says(topic, led, content),
             what=f"every broker to know a leader for every partition of topic {topic}",
             seconds=seconds,
             check=self.connection.check,
         )
 
-    def _is_gone(self, topic: str) -> bool:
-        """Whether no broker knows of the topic; False where one of them does not say."""
-        return not self.leaders(topic) and not any(self._told(topic))
+    def _is_gone(self, topic: str, content: set[str]) -> bool:
+        """Whether no broker knows of the topic; False where one of them does not say. content: as below."""
+        return not self.leaders(topic) and self._every_broker_says(topic, lambda leaders: not leaders, content)
 
-    def _told(self, topic: str) -> list[dict[int, int]]:
-        """The topic's leaders as each broker tells them, see ``wire.leaders``; where one does not answer, no leader."""
+    def _every_broker_says(self, topic: str, is_so: Callable[[dict[int, int]], bool], content: set[str]) -> bool:
+        """Whether that is so of the topic's leaders as each broker tells them (see ``wire.leaders``); False where one
+        does not answer.
+
+        content: the addresses of those of which it was so before, which are not asked again; more are added.
+        """
         from integrity.clients import wire  # with it comes kafka-python, which not every client is
 
+        def told(addresses: str) -> MetadataResponse:
+            return wire.metadata(addresses, self.connection.properties, wire.LOOK_SECONDS, [topic])
+
         try:
-            return wire.leaders(self.connection.bootstrap_servers, self.connection.properties, topic)
+            first = told(self.connection.bootstrap_servers)
+            if len(first.brokers) < 2:
+                return is_so(wire.leaders(first))
+            for broker in first.brokers:
+                address = f"{broker.host}:{broker.port}"
+                if address not in content:
+                    if not is_so(wire.leaders(told(address))):
+                        return False
+                    content.add(address)
         except wire.NoAnswer:
-            return [{0: -1}]
+            return False
+        return True
 
     def _offsets_once_led(
         self, topics: Sequence[str], ask: Callable[[list[Partition]], dict[Partition, int] | None], seconds: float
@@ -115,7 +136,7 @@ class Admin(ABC):
             leaders = {(topic, number): leader for topic, its in found.items() for number, leader in its.items()}
             if any(leader < 0 for leader in leaders.values()):
                 return None
-            if not all(its or self._is_gone(topic) for topic, its in found.items()):
+            if not all(its or self._is_gone(topic, set()) for topic, its in found.items()):
                 return None
             return ask(list(leaders)) if leaders else {}
 

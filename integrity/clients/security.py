@@ -106,18 +106,28 @@ class Security:
         return self.protocol.startswith("SASL")
 
     def context(self) -> ssl.SSLContext:
-        """The TLS settings for Python's own connections. Raises BadOption when a certificate or key is no good."""
-        try:
-            context = ssl.create_default_context(cadata=self.ca)
-        except (ssl.SSLError, ValueError) as error:
-            raise BadOption("client property ssl.truststore.certificates holds no certificate in PEM") from error
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # Newer Pythons are stricter about how an authority's certificate is written than Java and librdkafka are.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.check_hostname = self.checks_name
-        if self.certificate:
-            stores.load_identity(context, self.certificate, self.key, self.key_password)
-        return context
+        """The TLS settings for Python's own connections, the same for all. Raises BadOption when a certificate or key
+        is no good.
+        """
+        return _context(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _context(secured: Security) -> ssl.SSLContext:
+    """Made once: a system's authorities take longer to read than a broker to answer. Nobody changes it afterwards, and
+    then threads may share it.
+    """
+    try:
+        context = ssl.create_default_context(cadata=secured.ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise BadOption("client property ssl.truststore.certificates holds no certificate in PEM") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Newer Pythons are stricter about how an authority's certificate is written than Java and librdkafka are.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.check_hostname = secured.checks_name
+    if secured.certificate:
+        stores.load_identity(context, secured.certificate, secured.key, secured.key_password)
+    return context
 
 
 def parse(properties: Mapping[str, str]) -> Security:

@@ -82,18 +82,12 @@ def missing(addresses: str, properties: Mapping[str, str], topics: Sequence[str]
     return sorted(set.intersection(*gone)) if gone else []
 
 
-def leaders(addresses: str, properties: Mapping[str, str], topic: str) -> list[dict[int, int]]:
-    """The leader of each of the topic's partitions, -1 where there is none, as every broker tells it that is there.
+def leaders(answer: MetadataResponse) -> dict[int, int]:
+    """The leader of each partition of the one topic that ``answer`` is about, -1 where there is none.
 
-    Empty where a broker knows of no such topic: brokers learn of one, or of its end, one after the other. addresses: of
-    any of them (by commas). Raises what ``ask`` does, also when one of those that are told of does not answer.
+    Empty where whoever answers knows of no such topic: brokers learn of one, or of its end, one after the other.
     """
-    answers = [metadata(addresses, properties, LOOK_SECONDS, [topic])]
-    brokers = answers[0].brokers
-    if len(brokers) > 1:
-        each = (f"{broker.host}:{broker.port}" for broker in brokers)
-        answers = [metadata(address, properties, LOOK_SECONDS, [topic]) for address in each]
-    return [{part.partition_index: part.leader_id for part in answer.topics[0].partitions} for answer in answers]
+    return {part.partition_index: part.leader_id for part in answer.topics[0].partitions}
 
 
 def _ask(address: str, secured: security.Security, seconds: float, request: Any) -> Any:
