@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +11,11 @@ from kafka.errors import ClusterAuthorizationFailedError, KafkaConnectionError, 
 from kafka.protocol.admin import ListGroupsRequest
 
 from integrity import waiting
-from integrity.brokers import access, external, kinds, leavings
+from integrity.brokers import external, kinds, leavings
 from integrity.brokers import leaders as leaders_of
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.clients import Connection, driver, wire
-from integrity.errors import NotPossible, Unavailable
+from integrity.errors import NotPossible
 from integrity.faults import process
 from integrity.reports.model import ScenarioFacts
 from integrity.scene import Scene
@@ -76,56 +75,6 @@ def _answering(monkeypatch: pytest.MonkeyPatch, *answers: SimpleNamespace | Exce
 def test_a_cluster_that_knows_of_no_broker_is_not_whole(monkeypatch, tmp_path):
     _answering(monkeypatch, _told_of())
     assert not external.ExternalBroker(Connection("somewhere:9092"), note=tmp_path / "note").is_usable()
-
-
-def _checked(monkeypatch: pytest.MonkeyPatch, *answers: SimpleNamespace, topics: Exception | None = None) -> list[str]:
-    """The addresses that are asked whether topics may be made, when a cluster is checked that answers so.
-
-    topics: what comes of asking that; None, that they may.
-    """
-    asked: list[str] = []
-
-    def ask(address: str, properties: object, request: object, seconds: float) -> SimpleNamespace:
-        asked.append(address)
-        if topics is not None:
-            raise topics
-        assert request.version <= 3, "what Kafka 2.3 takes"
-        return SimpleNamespace(topics=[SimpleNamespace(error_code=0)])
-
-    _answering(monkeypatch, *answers)
-    monkeypatch.setattr(access, "THERE_SECONDS", 0.3)
-    monkeypatch.setattr(access.wire, "ask", ask)
-    client = SimpleNamespace(admin=lambda _: contextlib.nullcontext(SimpleNamespace(topics=list)))
-    monkeypatch.setattr(access, "driver", lambda _: client)
-    monkeypatch.setattr(access.leavings, "sweep", lambda _: [])
-    number = access.check(Settings(broker="external", bootstrap_servers="somewhere:9092")).partition(" ")[0]
-    assert number == str(len(answers[-1].brokers))
-    return asked
-
-
-def _listening(*nodes: int, controller: int = -1) -> SimpleNamespace:
-    brokers = [SimpleNamespace(node_id=node, host="kafka", port=f"909{node}") for node in nodes]
-    return SimpleNamespace(brokers=brokers, controller_id=controller, topics=[])
-
-
-@pytest.mark.parametrize(("controller", "asked"), [(2, "kafka:9092"), (-1, "kafka:9091"), (7, "kafka:9091")])
-def test_a_cluster_that_is_just_starting_is_waited_for_until_it_knows_of_a_broker(monkeypatch, controller, asked):
-    """Protects from an IndexError: a broker answers before it is registered, and knows of none then."""
-    assert _checked(monkeypatch, _listening(), _listening(1, 2, controller=controller)) == [asked]
-
-
-def test_a_cluster_that_never_knows_of_a_broker_is_one_line(monkeypatch):
-    with pytest.raises(
-        Unavailable, match="somewhere:9092 answers, but knows of no broker, itself included: waited 0"
-    ) as it:
-        _checked(monkeypatch, _listening())
-    assert "\n" not in str(it.value)
-
-
-@pytest.mark.parametrize("error", [wire.Closed("it may want another security.protocol"), wire.NoAnswer("slow")])
-def test_whether_topics_may_be_made_is_for_the_scenarios_where_that_is_not_told(monkeypatch, error):
-    """Protects from shutting out, for a reason that is none, a service that does not take the question."""
-    assert _checked(monkeypatch, _listening(1), topics=error) == ["kafka:9091"]
 
 
 def test_one_slow_answer_does_not_make_it_unusable(monkeypatch, tmp_path):
