@@ -21,6 +21,9 @@ from typing import BinaryIO
 #: How the name of a lent folder begins, in the system's temporary folder.
 LENT_PREFIX = "kafka-integrity-files-"
 
+#: A file that is being replaced is looked at so often, at most.
+MOST_LOOKS = 20
+
 #: (size in bytes, modified and changed in nanoseconds): differs after any write, truncation or chmod.
 Mark = tuple[int, int, int]
 
@@ -68,11 +71,30 @@ def copied(container, folder: str) -> Iterator[Path]:
 
 
 def content(container, path: str) -> bytes:
-    """The content of one file of a container, running or not. Raises docker.errors.NotFound when there is none."""
+    """The content of one file of a container, running or not, once two looks in a row have found the same.
+
+    The engine looks how long a file is and then reads it: one that is replaced in between, as Kafka replaces its
+    checkpoints, comes cut off, or not at all. Raises OSError when it is never found the same, docker.errors.NotFound
+    when there is none.
+    """
+    before = None
+    for _ in range(MOST_LOOKS):
+        found = _content(container, path)
+        if found is not None and found == before:
+            return found
+        before = found
+    raise OSError(f"{path} was looked at {MOST_LOOKS} times and never found the same twice in a row")
+
+
+def _content(container, path: str) -> bytes | None:
+    """None where the archive ends before the file does."""
     chunks, _ = container.get_archive(path)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-        file = tar.extractfile(tar.getmembers()[0])
-        return file.read() if file is not None else b""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            file = tar.extractfile(tar.getmembers()[0])
+            return file.read() if file is not None else b""
+    except tarfile.TarError:
+        return None
 
 
 def _fetch(container, folder: str, root: Path) -> _Lent:
