@@ -18,12 +18,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from integrity import anomalies, progress
+from integrity import anomalies, making_topics, progress
 from integrity.brokers.base import Broker
 from integrity.brokers.choice import Brokers
 from integrity.clients import Connection, Driver, Message
 from integrity.clients.base import Admin
-from integrity.clients.errors import code_of
 from integrity.clients.said import ClientLog
 from integrity.clients.security import secrets
 from integrity.endings import end_all
@@ -33,7 +32,6 @@ from integrity.history import on_disk
 from integrity.history.recorder import Recorder
 from integrity.reports import timeline
 from integrity.reports.model import ScenarioFacts
-from integrity.reports.text import one_line
 
 if TYPE_CHECKING:
     from integrity.scenes.worker import Worker
@@ -41,14 +39,6 @@ if TYPE_CHECKING:
 #: Bounds in seconds, before timeout_factor.
 PUBLISH_SECONDS = 60.0
 READ_SECONDS = 60.0
-
-#: What a cluster answers whose owner does not allow a topic: INVALID_CONFIG, POLICY_VIOLATION.
-NOT_ALLOWED = (40, 44)
-
-#: What every topic is given whose own settings do not say otherwise: Kafka's defaults, which somebody's cluster may
-#: have changed. The publisher's timestamps, which must come back as all else does, and batches of up to a megabyte.
-LIMIT = {"max.message.bytes": "1048588"}
-TOPIC = {"message.timestamp.type": "CreateTime"} | LIMIT
 
 #: Server properties and their values.
 ServerSettings = frozenset[tuple[str, str]]
@@ -64,15 +54,6 @@ class Part(Protocol):
 
 
 P = TypeVar("P", bound=Part)
-
-
-def _require_the_like(told: Mapping[str, str]) -> None:
-    """Raise NotPossible, with the setting, where a topic has others than TOPIC that matter, as far as is told."""
-    stamped, largest = told.get("message.timestamp.type"), told.get("max.message.bytes")
-    if stamped not in (None, TOPIC["message.timestamp.type"]):
-        raise NotPossible(f"the cluster allows no other message.timestamp.type than its own, {stamped}")
-    if largest is not None and int(largest) < int(TOPIC["max.message.bytes"]):
-        raise NotPossible(f"the cluster allows no other max.message.bytes than its own, {largest}")
 
 
 class Scene:
@@ -116,6 +97,8 @@ class Scene:
         self.already_read: set[str] = set()
         #: Where clients connect, when that is not at the brokers themselves (``host:port``, several by commas).
         self.route: str | None = None
+        #: Whether every topic takes batches of a megabyte.
+        self.takes_megabytes = True
         self._verdict: anomalies.Verdict | None = None
         self.sent: list[str] = []
         self.read: list[str] = []
@@ -202,7 +185,7 @@ class Scene:
     def create_topic(self, partitions: int = 1, name: str | None = None, **configs: str) -> str:
         """Make an empty topic, under a name of its own unless one is given; returns its name.
 
-        configs: settings of the topic, over TOPIC.
+        configs: settings of the topic, over making_topics.TOPIC.
         """
         topic = self.connection.own(name or f"topic-{len(self.topics) + 1}-{uuid.uuid4().hex[:8]}")
         with self.driver.admin(self.connection) as admin:
@@ -216,26 +199,8 @@ class Scene:
         return topic
 
     def make_topic(self, admin: Admin, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
-        """Make the topic of that name on the cluster, with as many replicas as it can have.
-
-        Where the owner of somebody's cluster does not allow the settings of TOPIC, its own defaults have to do. Raises
-        NotPossible where the owner's rules (create.topic.policy.class.name) allow no such topic, or the defaults are
-        others: messages would not come back as they were sent, or not be taken.
-        """
-        refusals = []
-        for chosen in (TOPIC | dict(configs), configs):
-            try:
-                admin.create_topic(topic, partitions=partitions, replication=self.broker.replication, configs=chosen)
-            except self.driver.errors as error:
-                if self.broker.kind != "external" or code_of(error) not in NOT_ALLOWED:
-                    raise
-                refusals.append(error)
-                continue
-            if refusals:
-                _require_the_like(admin.configs(topic))
-            return
-        [*_, last] = refusals
-        raise NotPossible(f"the cluster does not allow a topic such as {topic}: {one_line(last)}") from last
+        """Make the topic of that name on the cluster; raises NotPossible where its owner allows none such."""
+        self.takes_megabytes &= making_topics.make(self.broker, self.driver, admin, topic, partitions, configs)
 
     # -- messages of a reader's own choosing -----------------------------------------------------------
     def produce(self, topic: str, values: Sequence[str]) -> None:

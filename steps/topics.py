@@ -2,7 +2,7 @@
 
 from behave import given, register_type
 
-from integrity.scene import LIMIT
+from integrity.making_topics import LIMIT
 from integrity.scenes import cleaning, keepsakes
 from integrity.vocabulary import count
 

@@ -39,8 +39,10 @@ def container(*archives: bytes) -> SimpleNamespace:
         (archive(CHECKPOINT, 4), archive(CHECKPOINT, 20)),
         (archive(b"0\n0\n", len(CHECKPOINT)),),
         (archive(b"0\n0\n"),),
+        (bytes(2 * tarfile.BLOCKSIZE),),
+        (b"",),
     ],
-    ids=["whole", "longer by now", "twice", "shorter by now", "an older one"],
+    ids=["whole", "longer by now", "twice", "shorter by now", "an older one", "none", "nothing"],
 )
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(first: tuple[bytes, ...]) -> None:
     assert container_files.content(container(*first, archive(CHECKPOINT)), "/data/checkpoint") == CHECKPOINT

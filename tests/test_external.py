@@ -31,8 +31,8 @@ from kafka.admin import (
     ResourceType,
 )
 
+from integrity import making_topics as making
 from integrity import runs
-from integrity import scene as scenes
 from integrity.brokers import access, external, leavings
 from integrity.brokers.base import BrokerConfig, BrokerFailed
 from integrity.brokers.embedded import EmbeddedBroker
@@ -42,6 +42,7 @@ from integrity.clients.base import Reader
 from integrity.errors import BadOption, NotPossible, Unavailable
 from integrity.reports.model import ScenarioFacts
 from integrity.scene import Scene
+from integrity.scenes.content import LARGE, publish
 from integrity.settings import Settings
 from integrity.waiting import wait_until
 from tests import owner, secured
@@ -454,7 +455,7 @@ def test_each_broker_tells_which_groups_and_transactions_it_coordinates(cluster)
 def test_a_topic_is_made_without_what_every_topic_gets_where_its_owner_does_not_allow_that(
     cluster, tmp_path, monkeypatch, client
 ):
-    monkeypatch.setattr(scenes, "TOPIC", scenes.TOPIC | {"cleanup.policy": "nonsense"})
+    monkeypatch.setattr(making, "TOPIC", making.TOPIC | {"cleanup.policy": "nonsense"})
     broker = the_whole(cluster, commands=False)
     scene = Scene(broker, {}, SimpleNamespace(identities=(0, "0")), driver(client), tmp_path / "s", ScenarioFacts())
     try:
@@ -462,9 +463,14 @@ def test_a_topic_is_made_without_what_every_topic_gets_where_its_owner_does_not_
         with scene.driver.admin(scene.connection) as admin:
             assert admin.configs(topic)["retention.ms"] == "12345"
             assert len(admin.leaders(topic)) == 2
-        monkeypatch.setattr(scenes, "TOPIC", scenes.TOPIC | {"max.message.bytes": "2000000"})
-        with pytest.raises(NotPossible, match=r"allows no other max\.message\.bytes than its own, 1048588"):
-            scene.create_topic()
+            assert scene.takes_megabytes
+            assert admin.configs(scene.create_topic(**{"max.message.bytes": "654321"}))["max.message.bytes"] == "654321"
+            assert scene.takes_megabytes, "it is as small as it was to be"
+        monkeypatch.setattr(making, "TOPIC", making.TOPIC | {"max.message.bytes": "2000000"})
+        scene.create_topic()
+        assert not scene.takes_megabytes
+        with pytest.raises(NotPossible, match=r"allows no other max\.message\.bytes than its own"):
+            publish(scene, [LARGE], "none")
     finally:
         scene.recorder.close()
         broker.discard()

@@ -87,14 +87,16 @@ def content(container, path: str) -> bytes:
 
 
 def _content(container, path: str) -> bytes | None:
-    """None where the archive ends before the file does."""
+    """None where the archive ends before the file does, or has none."""
     chunks, _ = container.get_archive(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-            file = tar.extractfile(tar.getmembers()[0])
-            return file.read() if file is not None else b""
+            for member in tar.getmembers():
+                file = tar.extractfile(member)
+                return file.read() if file is not None else b""
     except tarfile.TarError:
-        return None
+        pass
+    return None
 
 
 def _fetch(container, folder: str, root: Path) -> _Lent:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from integrity.clients import Message, Receipt
 from integrity.clients.base import NotAcknowledged
 from integrity.clients.messages import Header
+from integrity.errors import NotPossible
 from integrity.scene import PUBLISH_SECONDS, Scene
 from integrity.scenes import publishers
 from integrity.scenes.reading import Reading
@@ -20,8 +21,8 @@ from integrity.scenes.reading import Reading
 MESSAGES = 100
 LARGE_MESSAGES = 3
 
-#: "One megabyte": as much as fits below a topic's own limit, max.message.bytes, which is Kafka's default (scene.TOPIC);
-#: and a value (bytes) that no such topic takes.
+#: "One megabyte": as much as fits below a topic's own limit, max.message.bytes, which is Kafka's default (see
+#: making_topics.TOPIC); and a value (bytes) that no such topic takes.
 MEGABYTE = 1_000_000
 OVER_THE_LIMIT = 1_100_000
 
@@ -75,8 +76,11 @@ def messages(kind: str, topic: str) -> Iterator[Message]:
 def publish(scene: Scene, kinds: Iterable[str], compression: str) -> None:
     """One publisher sends the messages of these kinds; all must be acknowledged. compression: a codec, or "none".
 
-    Raises NotPossible where the brokers refuse messages as old as some of them.
+    Raises NotPossible where the brokers refuse messages as old, or as large, as some of them.
     """
+    kinds = list(kinds)
+    if LARGE in kinds and not scene.takes_megabytes:
+        raise NotPossible("the cluster allows no other max.message.bytes than its own, which is less than a megabyte")
     everything = [message for kind in kinds for message in messages(kind, scene.topics[0])]
     publishers.send(scene, everything, compression=compression)
 

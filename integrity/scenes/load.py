@@ -375,4 +375,5 @@ class Load(AtWork):
         """The scenario is over, however it went. Where its broker is down, nobody is waited for: they would try on."""
         if self._workers and self._scene.broker.started_at is None:
             self._give_up()
+            self._scene.connection.check()  # one that has died on its own is told
         self.finish()
