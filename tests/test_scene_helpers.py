@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
@@ -13,8 +14,9 @@ import pytest
 from integrity.clients import Connection
 from integrity.clients.base import Admin
 from integrity.history import database, measures, schema
-from integrity.scenes import content, keepsakes
+from integrity.scenes import cleaning, content, keepsakes
 from integrity.scenes.threads import run_together
+from integrity.waiting import WaitTimeout, nothing
 
 
 def test_every_kind_is_what_it_says():
@@ -65,6 +67,26 @@ def test_partitions_of_a_broker_that_is_just_back_are_counted_once_they_are_led(
         driver=SimpleNamespace(admin=lambda _: Told(*answers)), connection=None, topics=["t"], partitions={"t": 2}
     )
     assert keepsakes.partition_counts(scene) == [counted]
+
+
+@pytest.mark.parametrize(("ever", "told"), [(1500, ""), (80, "t-0 holds 50 of 80")])
+def test_what_was_compacted_before_anybody_looked_is_compacted(monkeypatch, ever, told):
+    """A broker that cleans up all the time may have begun while the last messages were published."""
+    held, closing = [SimpleNamespace(topic="t", partition=0, value=b"v")] * 50, []
+    admin = SimpleNamespace(end_offsets=lambda topics: {("t", 0): ever, ("t", 1): 0})
+    publisher = SimpleNamespace(id=1, send_and_wait=closing.append)
+    scene = SimpleNamespace(
+        driver=SimpleNamespace(admin=lambda _: nullcontext(admin), publisher=lambda *_: nullcontext(publisher)),
+        part=lambda kind: SimpleNamespace(keeping=set()),
+        connection=SimpleNamespace(check=nothing),
+        recorder=SimpleNamespace(row=lambda *_: None),
+        topics=["t"],
+    )
+    monkeypatch.setattr(cleaning, "_records", lambda scene: held)
+    monkeypatch.setattr(cleaning, "CLEANING_SECONDS", 0.3)
+    with pytest.raises(WaitTimeout, match=told) if told else nullcontext():
+        cleaning.wait_for_compaction(scene)
+    assert {message.partition for message in closing} == {0}
 
 
 def test_together_means_at_the_same_time():
