@@ -26,7 +26,7 @@ from kafka.protocol.metadata import MetadataRequest
 from integrity.brokers import probe
 from integrity.brokers.embedded import EmbeddedBroker
 from integrity.brokers.probe import split_address
-from integrity.clients import DRIVERS, Connection, Driver, Message, PublisherOptions, Record, driver
+from integrity.clients import DRIVERS, Connection, Driver, Message, Publisher, PublisherOptions, Record, driver
 from integrity.faults.network import (
     CUT,
     DROP,
@@ -40,6 +40,7 @@ from integrity.faults.network import (
     codec,
     fault,
 )
+from integrity.faults.network.fault import Held
 from integrity.faults.network.process import SERVER
 from integrity.runs import Run
 from integrity.waiting import WaitTimeout, wait_until
@@ -204,8 +205,10 @@ def test_an_unknown_api_is_named_with_those_there_are(shared: Proxy) -> None:
 
 
 # -- transactions -------------------------------------------------------------------------------------------
-def test_a_held_commit_released_late_ends_the_next_transaction(scene: Scene) -> None:
-    topic, identity = scene.topic(), f"txn-{uuid.uuid4().hex[:8]}"
+@contextlib.contextmanager
+def held_commit(scene: Scene, topic: str) -> Iterator[tuple[Held, Publisher]]:
+    """A publisher has committed its first transaction, whose commit is held: the client has asked again."""
+    identity = f"txn-{uuid.uuid4().hex[:8]}"
     held = scene.proxy.hold("EndTxn", transactional_id=identity)
     options = PublisherOptions(transactional_id=identity, request_timeout=2.0)
     with scene.client.publisher(scene.connection, options=options) as publisher:
@@ -213,6 +216,12 @@ def test_a_held_commit_released_late_ends_the_next_transaction(scene: Scene) -> 
         publisher.send(Message(topic, b"first"))
         assert publisher.commit() == "committed"
         held.wait()
+        yield held, publisher
+
+
+def test_a_held_commit_released_late_ends_the_next_transaction(scene: Scene) -> None:
+    topic = scene.topic()
+    with held_commit(scene, topic) as (held, publisher):
         assert [request.committed for request in held.requests] == [True]
         publisher.begin()
         publisher.send(Message(topic, b"second"))
@@ -232,14 +241,9 @@ def test_a_held_commit_released_late_ends_the_next_transaction(scene: Scene) -> 
 @pytest.mark.parametrize("busy", [2, 1_000])
 def test_what_is_released_to_a_broker_that_cannot_tell_yet_is_sent_again(scene: Scene, monkeypatch, busy: int) -> None:
     """As one that has been busy for longer than its session: nobody coordinates the transaction for a moment."""
-    identity, topic, left = f"late-{uuid.uuid4().hex[:8]}", scene.topic(), busy
-    held = scene.proxy.hold("EndTxn", transactional_id=identity)
-    options = PublisherOptions(transactional_id=identity, request_timeout=2.0)
-    with scene.client.publisher(scene.connection, options=options) as publisher:
-        publisher.begin()
-        publisher.send(Message(topic, b"first"))
-        assert publisher.commit() == "committed"
-        held.wait()
+    left = busy
+    with held_commit(scene, scene.topic()) as (held, _):
+        pass  # its client has gone by the time that the late one is released
 
     def busy_at_first(answer: bytes, *given: object, **named: object) -> Any:
         nonlocal left

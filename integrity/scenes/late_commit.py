@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import uuid
 
-from kafka.errors import (
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
-    NotCoordinatorError,
-    for_code,
-)
+from kafka.errors import for_code
 
 from integrity.clients import security
+from integrity.clients.kafka_python.admin import COORDINATION
 from integrity.errors import NotPossible
 from integrity.history import schema
 from integrity.scene import PUBLISH_SECONDS, Scene
@@ -31,9 +27,7 @@ MESSAGES = 50
 HELD_SECONDS = 30.0
 
 #: A broker that its machine has kept from a heartbeat keeps no account of transactions for a moment.
-NOT_YET = tuple(
-    error.errno for error in (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
-)
+NOT_YET = tuple(error.errno for error in COORDINATION)
 
 
 def publish(scene: Scene) -> None:

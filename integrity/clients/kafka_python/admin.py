@@ -49,7 +49,7 @@ _LEADERSHIP = (
     UnknownBrokerIdError,
 )
 #: The group's coordinator has just begun, or ceased, to be that: it is asked again.
-_COORDINATION = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
+COORDINATION = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 
 
 class KafkaPythonAdmin(Admin):
@@ -116,7 +116,7 @@ class KafkaPythonAdmin(Admin):
         def ask() -> dict[TopicPartition, Any] | None:
             try:
                 return self._client.list_group_offsets({group: None})[group]
-            except _COORDINATION:
+            except COORDINATION:
                 return None
 
         found = self._once_answered(ask, f"what {group} has committed", seconds)
@@ -153,11 +153,11 @@ class KafkaPythonAdmin(Admin):
         """The group as its coordinator describes it; None when that one is none just now."""
         try:
             found = self._client.describe_groups([group])[group]
-        except _COORDINATION:  # told by the broker that was asked who coordinates it
+        except COORDINATION:  # told by the broker that was asked who coordinates it
             return None
         # kafka-python gives an error's text and, with it, a description of nothing.
         error = found["error"] or ""
-        if error.startswith(tuple(f"[Error {kind.errno}]" for kind in _COORDINATION)):
+        if error.startswith(tuple(f"[Error {kind.errno}]" for kind in COORDINATION)):
             return None
         if error and not error.startswith(f"[Error {GroupIdNotFoundError.errno}]"):
             raise KafkaError(f"group {group} cannot be described: {error}")
